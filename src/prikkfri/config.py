@@ -492,6 +492,13 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
         )
+    if config.storage.url and not re.match(r"postgres(ql)?://|\w+ *=", config.storage.url):
+        beginning, scheme, _ = config.storage.url.partition("://")  # what comes after may be a password
+        raise source.refuse(
+            ("storage", "url"),
+            "`storage.url` is where a PostgreSQL is, such as postgresql://HOST/NAME, or left out for SQLite files in"
+            f" the home{f', not {beginning}://...' if scheme else ''}",
+        )
     _refuse_unknown(config, source)
     config = dataclasses.replace(config, sms=_with_one_writing(config.sms, config.sms.region or config.region, source))
     for index, account in enumerate(config.sms.accounts):

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from prikkfri.cli.installation import configuration
-from prikkfri.cli.options import HOME, ConfigFile, Home
+from prikkfri.cli.options import HOME, ConfigFile, Home, roles_named
 from prikkfri.cli.printing import console, moment
 from prikkfri.clock import SYSTEM_CLOCK
 from prikkfri.config import ROLES, Config, process_name
@@ -65,8 +65,8 @@ def make_machine(
         typer.Argument(metavar="[HOST]...", help="Hosts and addresses of the machine (default: as it has them)."),
     ] = None,
     only: Annotated[
-        str, typer.Option(help=f"Roles that run there, with commas between them: {', '.join(ROLES)}.")
-    ] = "",
+        str | None, typer.Option(help=f"Roles that run there, with commas between them: {', '.join(ROLES)}.")
+    ] = None,
     instance: Annotated[str, typer.Option(help="Which of their processes run there, where not the first ones.")] = "",
     out: Annotated[Path | None, typer.Option(help="A folder for another machine's home (default: this home).")] = None,
     home: Home = HOME,
@@ -76,9 +76,7 @@ def make_machine(
     from prikkfri.storage import certificates
 
     settings = configuration(home, config)
-    roles = [role.strip() for role in only.split(",") if role.strip()]
-    if unknown := [role for role in roles if role not in ROLES]:
-        raise UsageError(f"--only: there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
+    roles = roles_named(only)
     had = certificates.read_certificate(certificates.machine_file(out or home))
     hosts = list(names or (had.names if had else _hosts_of(settings, roles, instance)))
     if not hosts:

@@ -19,7 +19,8 @@ from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.rehearsals.service import Rehearsals
 from prikkfri.assurance.response import http as customers
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.assurance.service import Assurance
 from prikkfri.assurance.telling import language_of
 from prikkfri.clock import Clock
@@ -146,8 +147,8 @@ async def build(config: Config, clock: Clock) -> Role:
         operator=config.operator,
         status_url=config.roles.status.url,
         zone=zone,
-        arrived=response.arrived,
-        told=response.told,
+        arrived=response.watch.arrived,
+        told=response.announcements.told,
         capacities=measured,
     )
     if first := await ensure_first_user(database, clock):
@@ -184,7 +185,7 @@ async def build(config: Config, clock: Clock) -> Role:
     people = Console(database, clock=clock, key=secret_key(config.home, "console"))
     personal = Personal(
         database,
-        response=response,
+        incidents=response.register,
         neighbours=neighbours,
         registry=Registry(find_subscriber, find_by_name, held),
         unread=service.blind,
@@ -203,7 +204,7 @@ async def build(config: Config, clock: Clock) -> Role:
         demo=demo_of(config, clock) if config.demo else None,
     )
     viewer, own = config.roles.viewer.url, config.roles.assurance.url
-    for_customers = customers.application(response, tokens, viewer_origin=viewer, public_url=own)
+    for_customers = customers.application(response.announcements, tokens, viewer_origin=viewer, public_url=own)
 
     commanded = personal_http.application(personal, people, command_key=command_key(config.home, "assurance"))
     to_customers = dict.fromkeys((customers.PATH, openapi.PATH), for_customers)
