@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from prikkfri.door.steering import OrderRecord, OrderRefusal, OrderRequest, Stee
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, LOTS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
 from prikkfri.door.turns import TurnCalls
-from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements
+from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements, together
 from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, jwt
@@ -36,10 +36,11 @@ from prikkfri.protocols.renewals import Span
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
     CallersKeys,
+    SecretKey,
     SigningKey,
     publish_public_key,
     read_public_keys,
-    secret_key,
+    role_secret,
     signing_key,
     write_whole,
 )
@@ -88,8 +89,9 @@ class Waiting:
 @dataclass(frozen=True, slots=True)
 class Refused:
     reason: Literal[
-        "bad-token", "expired", "revoked", "bad-ticket", "not-yours", "overloaded", "too-many-joins", "drained"
-    ]
+        "bad-token", "expired", "revoked", "bad-ticket", "not-yours", "overloaded", "too-many-joins", "drained",
+        "line-elsewhere",
+    ]  # fmt: skip
     retry_after_s: float | None = None
 
 
@@ -97,14 +99,14 @@ class Refused:
 class Keys:
     playback: SigningKey
     admission: SigningKey
-    ticket: bytes = field(repr=False)
+    ticket: SecretKey
 
 
-def load_keys(home: Path) -> Keys:
-    """Makes the keys at first start and publishes their public halves. Raises `StorageError`."""
-    keys = Keys(signing_key(home, "door-playback"), signing_key(home, "door-pass"), secret_key(home, "door-ticket"))
-    publish_public_key(home, "playback", "door", keys.playback)
-    publish_public_key(home, "pass", "door", keys.admission)
+def load_keys(home: Path, issuer: str = "door") -> Keys:
+    """Makes the keys at first start and publishes their public halves, as `issuer`. Raises `StorageError`."""
+    keys = Keys(signing_key(home, "door-playback"), signing_key(home, "door-pass"), role_secret(home, "door-ticket"))
+    publish_public_key(home, "playback", issuer, keys.playback)
+    publish_public_key(home, "pass", issuer, keys.admission)
     return keys
 
 
@@ -119,7 +121,10 @@ class Door:
         tokens: DeviceTokens,
         ask_capacity: AskCapacity,
         timing: Timing = DEFAULT_TIMING,
+        has_line: bool = True,
     ) -> None:
+        """`has_line`: of several doors one has the line; the others turn device tokens into playback tokens."""
+        self.has_line = has_line
         self.in_flight = 0
         """Requests that the edge has taken and not yet answered."""
         self._record = record
@@ -172,6 +177,13 @@ class Door:
         self._outcome(step, "broken", "overloaded")
         return Refused("overloaded", retry_after_s)
 
+    def line_elsewhere(self) -> Refused | None:
+        """Whether another door has the line: who asks for a place here was led astray, and that is recorded."""
+        if self.has_line:
+            return None
+        self._outcome("enter", "broken", "line-elsewhere")
+        return Refused("line-elsewhere", self._timing.follow_up_seconds)
+
     def playback_token(self, token: str) -> Issued | Refused:
         now, began = self._clock.now(), self._clock.monotonic()
         known, reason = self._tokens.judge(token)
@@ -214,15 +226,15 @@ class Door:
             return self._admitted_at_once(device, holder, now)
         room = self._line.steering.closed_room
         if room is None:
-            position = self._line.joined(lot(device, now, self._keys.ticket), now)
+            position = self._line.joined(lot(device, now, self._keys.ticket.current), now)
         else:
-            position = steering.draw_position(room, device, self._keys.ticket, LOTS)
+            position = steering.draw_position(room, device, self._keys.ticket.current, LOTS)
             self._line.joined_room(position, now)
         ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device, holder)
         if room is None:
             self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
         place = self._line.place(position)
-        text = sealed(ticket, self._keys.ticket)
+        text = sealed(ticket, self._keys.ticket.current)
         follow_up_s = self._timing.follow_up_seconds
         ahead = None if room else place.ahead
         return Waiting(text, ahead, place.wait_s, follow_up_s, self._line.silent_since, position)
@@ -234,7 +246,7 @@ class Door:
         for, where that is not the newest.
         """
         now = self._clock.now()
-        ticket = opened(text, self._keys.ticket, now)
+        ticket = next(filter(None, (opened(text, key, now) for key in self._keys.ticket.all)), None)
         if ticket is None:
             return self._with_pass(text, now)
         self._move_line(now)
@@ -249,7 +261,7 @@ class Door:
         room = self._line.steering.closed_room
         inside = room is not None and room.holds(ticket.position)
         counted_by = self._line.name | (UNTOLD if inside else 0)
-        text = sealed(replace(ticket, counted_by=counted_by, due=due), self._keys.ticket)
+        text = sealed(replace(ticket, counted_by=counted_by, due=due), self._keys.ticket.current)
         since, position = self._line.silent_since, ticket.position
         ahead = None if inside else place.ahead
         return Waiting(text, ahead, place.wait_s, place.poll_after_s, since, position, place.held)
@@ -309,6 +321,11 @@ class Door:
         self._outcome("steer-line", "kept", kind, dimensions={"by": wanted.by, "order": text})
         return None
 
+    @property
+    def draws_lots(self) -> bool:
+        """Whether places are drawn by lot for a room: whoever comes twice meanwhile is to draw the same."""
+        return self._line.steering.closed_room is not None
+
     def counters(self) -> dict[str, float]:
         return {
             **{f"{answer.replace('-', '_')}_total": number for answer, number in self._answers.items()},
@@ -329,7 +346,7 @@ class Door:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_lag())
             tasks.create_task(self._tokens.follow())
-            if self._waiting_room:
+            if self._waiting_room and self.has_line:
                 tasks.create_task(self._follow_signin())
                 tasks.create_task(self._keep_line())
                 tasks.create_task(self._call_held())
@@ -379,6 +396,8 @@ class Door:
 
     def _read_steering(self) -> Steering:
         try:
+            if not self.has_line:
+                raise FileNotFoundError
             return msgspec.json.decode(self._steering_file.read_bytes(), type=Steering)
         except FileNotFoundError:
             pass
@@ -519,6 +538,8 @@ class Door:
         """And whether what it knew is lost: whoever has a ticket is then counted anew, and keeps their place."""
         now = self._clock.now()
         try:
+            if not self.has_line:
+                raise FileNotFoundError
             return Line.as_left(json.loads(self._line_file.read_bytes()), now), False
         except FileNotFoundError:
             pass
@@ -535,11 +556,13 @@ class Door:
         return self._home / "door" / "line.json"
 
 
-def asking_signin(client: httpx.AsyncClient, url: str, home: Path) -> AskCapacity:
-    """How the door asks signin for its capacity; the answer is None when signin does not give one."""
+def asking_signin(client: httpx.AsyncClient, urls: Sequence[str], home: Path) -> AskCapacity:
+    """How the door asks the processes of signin for their capacity together; None when none gives one."""
     keys = CallersKeys(home, ["signin"])
+    spent: dict[str, float] = {}
+    """By process: the passes that had come to a hash when it last said."""
 
-    async def ask() -> Capacity | None:
+    async def ask_one(url: str) -> Capacity | None:
         headers = {"authorization": f"Bearer {keys['signin']}"}
         try:
             answer = await client.get(f"{url}/capacity", headers=headers, timeout=DEFAULT_TIMING.capacity_asked_seconds)
@@ -552,5 +575,10 @@ def asking_signin(client: httpx.AsyncClient, url: str, home: Path) -> AskCapacit
             return None
         plausible = 0 <= capacity.per_second < 1e6 and 0 <= capacity.waiting_s < 1e6 and (capacity.spent or 0) >= 0
         return capacity if plausible else None
+
+    async def ask() -> Capacity | None:
+        answers = dict(zip(urls, await asyncio.gather(*map(ask_one, urls)), strict=True))
+        spent.update({url: each.spent for url, each in answers.items() if each and each.spent is not None})
+        return together([each for each in answers.values() if each], sum(spent.values()) if spent else None)
 
     return ask
