@@ -32,6 +32,10 @@ class AppLimits:
     """Of one document: a revocation list of two million device tokens."""
     published_age_seconds_max: float = 120.0
     """What was not heard for so long is called old; it stays in force."""
+    handshakes_max: int = 128
+    """Connections of other machines at a time of which none has shown a certificate yet."""
+    handshake_seconds_max: float = 10.0
+    """How long one may take to say anything, and then to show it."""
     standby_seconds: float = 1.0
     """How often a process that stands by sees whether the other has ended."""
     mended_asked_seconds: float = 30.0
