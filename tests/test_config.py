@@ -141,7 +141,7 @@ def test_a_large_programme_is_two_moments(tmp_path: Path) -> None:
         ('bind = "ALL"', "one of 'loopback', 'all', is 'ALL'"),
         ("demo = true", "unknown setting `demo`"),
         ('home = "x"', "unknown setting `home`"),
-        ("zzz = 1", "known here: assurance, bind, door, journal"),
+        ("zzz = 1", "known here: assurance, bind, door, instance"),
         ("[door]\nzzz = 1", "known here: joins_ipv4_prefix, joins_per_network"),
         ("door.joins_ipv4_prefix = 33", "`door.joins_ipv4_prefix` is at most 32, is 33"),
         ('door.joins_unlimited = ["::1/64"]', "`door.joins_unlimited` are addresses or networks, not '::1/64'"),

@@ -32,6 +32,8 @@ class AppLimits:
     """Of one document: a revocation list of two million device tokens."""
     published_age_seconds_max: float = 120.0
     """What was not heard for so long is called old; it stays in force."""
+    standby_seconds: float = 1.0
+    """How often a process that stands by sees whether the other has ended."""
     mended_asked_seconds: float = 30.0
     """From one try to the next of a program that a person has to mend first."""
 

@@ -82,29 +82,29 @@ def open_reader(location: Location, area: str) -> Database:
     return open_unmigrated(location, area, read_only=True)
 
 
-def _spool_file(home: Path, role: str) -> Path:
-    return home / "spool" / f"{role}.db"
+def _spool_file(home: Path, stream: str) -> Path:
+    return home / "spool" / f"{stream.replace('/', '.')}.db"
 
 
-async def open_spool(home: Path, role: str) -> Database:
-    """A role without a database has a SQLite file for its journal, whatever the others use.
+async def open_spool(home: Path, stream: str) -> Database:
+    """Each process of a role without a database has a SQLite file for its journal, whatever the others use.
 
-    A file that is damaged is set aside as `ROLE.db.damaged` and begun anew: who follows is alarmed, the role runs.
+    A file that is damaged is set aside as `STREAM.db.damaged` and begun anew: who follows is alarmed, the role runs.
     """
-    file = _spool_file(home, role)
+    file = _spool_file(home, stream)
     try:
-        return await _migrated(Database(SqliteEngine(file), area=role))
+        return await _migrated(Database(SqliteEngine(file), area=stream))
     except StorageDamaged as error:
         log.error("%s; it is set aside", error)
         for suffix in ("", "-wal", "-shm"):
             part = file.with_name(file.name + suffix)
             if part.exists():
                 part.replace(file.with_name(f"{file.name}.damaged{suffix}"))
-        return await _migrated(Database(SqliteEngine(file), area=role))
+        return await _migrated(Database(SqliteEngine(file), area=stream))
 
 
-def open_spool_reader(home: Path, role: str) -> Database:
-    return Database(SqliteEngine(_spool_file(home, role), read_only=True), area=role)
+def open_spool_reader(home: Path, stream: str) -> Database:
+    return Database(SqliteEngine(_spool_file(home, stream), read_only=True), area=stream)
 
 
 async def _migrated(database: Database) -> Database:
