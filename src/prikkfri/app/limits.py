@@ -18,6 +18,8 @@ class AppLimits:
     pause_seconds: float = 0.25
     """Before a role that has ended is started again; twice as long each time, up to `pause_seconds_max`."""
     pause_seconds_max: float = 30.0
+    away_pause_seconds_max: float = 1.0
+    """At most so long before a role is started again whose database was not at hand."""
     database_asked_seconds: float = 0.5
     """From one try to reach a PostgreSQL that does not answer at a role's start to the next."""
     crash_loop_ends: int = 4
