@@ -53,7 +53,7 @@ async def test_a_role_says_ready_when_it_serves_and_leaves_nothing_open_when_it_
 
     await eventually(ready)
     assert said == "ready\n"
-    async with httpx.AsyncClient(headers={"Connection": "close"}) as client:
+    async with httpx.AsyncClient(headers={"Connection": "close"}, timeout=60) as client:
         url = f"http://127.0.0.1:{config.roles.door.port}"
         assert (await client.get(f"{url}/health")).json() == {"role": "door", "status": "ok", "troubles": []}
         assert "prikkfri_door_" in (await client.get(f"{url}/metrics")).text
@@ -144,7 +144,7 @@ async def test_a_role_that_is_fenced_out_ends_with_the_first_request_that_meets_
     await another.write(lambda tx: tx.execute("UPDATE journal_stream SET epoch = epoch + 1"))
     await another.close()
     headers = {"Cookie": "prikkfri-signin=x", "Origin": config.roles.viewer.url}
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=60) as client:
         answer = await client.post(f"http://127.0.0.1:{config.roles.signin.port}/sign-out")
     assert (answer.status_code, answer.json()["error"]) == (
         500,
