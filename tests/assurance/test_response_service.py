@@ -244,7 +244,7 @@ async def test_of_a_list_what_has_changed_is_written(evening: Evening) -> None:
         made = Impact(Scope((), 0.0, 1.0), tuple(hits), len(hits), 0, "digest")
         change = ListChange.between({each.key: each for each in before}, hits) if before is not None else None
         await evening.database.write(lambda t: response_store.save_impact(t, "i", made, "", 1.0, change=change))
-        return await evening.database.read(lambda q: response_store.hits_of(q, "i"))
+        return await evening.database.snapshot(lambda q: response_store.hits_of(q, "i"))
 
     first = [hit(number) for number in range(5)]
     assert await stored(first, None) == first

@@ -333,7 +333,7 @@ class _House:
             told.incidents.sort(key=lambda each: (each.opened_at, each.service))
             for incident in told.incidents:
                 name = incident.id
-                told.hits[name] = await database.read(lambda q, name=name: store.hits_of(q, name))  # type: ignore[misc]
+                told.hits[name] = await database.snapshot(lambda q, name=name: store.hits_of(q, name))  # type: ignore[misc]
                 told.credits += await database.read(lambda q, name=name: store.credits_of(q, name))  # type: ignore[misc]
         finally:
             await database.close()

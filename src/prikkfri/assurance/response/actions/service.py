@@ -60,7 +60,7 @@ class Actions:
         if incident is None:
             raise UsageError(f"there is no incident {identifier}")
         async with register.acting:
-            listed = await self._database.read(lambda q: store.impact_of(q, incident))
+            listed = await self._database.snapshot(lambda q: store.impact_of(q, incident))
             given = await self._give(incident, listed[0], by=by, by_person=True) if listed else []
             if given:
                 now = register.current(identifier) or incident

@@ -192,7 +192,7 @@ class Evaluations:
         incident = await self._register.incident(identifier)
         if incident is None:
             return None
-        listed = await self._database.read(lambda q: store.impact_of(q, incident))
+        listed = await self._database.snapshot(lambda q: store.impact_of(q, incident))
         return await self._known(incident, listed[0] if listed else None, await self.exposed(incident))
 
     async def _known(

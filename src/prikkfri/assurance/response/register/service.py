@@ -144,7 +144,7 @@ class IncidentRegister:
         return await self._database.read(lambda q: store.listed(q, identifier))
 
     async def hits(self, identifier: str) -> list[Hit]:
-        return await self._database.read(lambda q: store.hits_of(q, identifier))
+        return await self._database.snapshot(lambda q: store.hits_of(q, identifier))
 
     async def first_hits(self, identifier: str, *, most: int) -> tuple[list[Hit], int]:
         """The first of those hit, and how many there are."""
