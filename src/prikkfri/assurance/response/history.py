@@ -137,9 +137,11 @@ class Household:
         self.ended_at = -inf
         """The last moment that they speak of: the last outcome, or the end of a grace time."""
 
-    def add(self, rows: Iterable[StoredOutcome]) -> None:
+    def add(self, rows: Sequence[StoredOutcome]) -> None:
+        # As a rule what comes is younger than what is there.
+        in_turn = len(rows) == 1 and (not self.rows or self.rows[-1].outcome.time < rows[0].outcome.time)
+        self.sorted = self.sorted and in_turn
         self.rows.extend(rows)
-        self.sorted = False
 
     @property
     def outcomes(self) -> list[Outcome]:
