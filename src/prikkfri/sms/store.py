@@ -5,7 +5,7 @@ and what is theirs alone, stands in a `store.py` of their own.
 """
 # ruff: noqa: S608
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 from msgspec import structs
@@ -82,11 +82,11 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float, after: 
     if stopped:
         ids = await _due(tx, target, " AND message_class = 'canary'", {}, limit=limit, now=now)
     else:
-        async for origin in _turns(tx, target, after):
+        while len(ids) < limit and (origin := await _next_turn(tx, target, served[-1] if served else after)) is not None:
+            if served[:1] == [origin]:
+                break
             served.append(origin)
             ids += await _due(tx, target, " AND origin = :origin", {"origin": origin}, limit=limit - len(ids), now=now)
-            if len(ids) >= limit:
-                break
     if not ids:
         return []
     claimed: list[Message] = []
@@ -106,23 +106,19 @@ def _place(message: Message) -> tuple[float, float, str, int]:
     return message.due_at, message.accepted_at, message.submission, message.part
 
 
-async def _turns(tx: Transaction, target: str, after: str) -> AsyncIterator[str]:
-    """Each origin of what waits for a party once, the first behind `after` first. Found one by one in an index: what
-    waits for each is not looked at."""
-    start, passed = after, after
-    for wrapped in (False, True):
-        while found := await tx.fetch_one(
+async def _next_turn(tx: Transaction, target: str, after: str) -> str | None:
+    """The origin behind another of what waits for a party, the first behind the last; None: nothing waits.
+
+    Found in an index: what waits for each is not looked at.
+    """
+    for passed in dict.fromkeys((after, "")):
+        if found := await tx.fetch_one(
             f"SELECT origin FROM sms_message WHERE target = :target AND {_CLAIM.where} AND origin > :passed"
             " ORDER BY origin LIMIT 1",
             {"target": target, "passed": passed},
         ):
-            passed = found[0]
-            if wrapped and passed > start:
-                return
-            yield passed
-            if wrapped and passed == start:
-                return
-        passed = ""
+            return str(found[0])
+    return None
 
 
 async def _due(

@@ -359,11 +359,16 @@ def _require(fits: bool, text: str) -> None:
 def _encode_short_message(message: ShortMessage) -> bytes:
     source, destination = message.source, message.destination
     service_type, schedule, validity, octets = message.service_type, message.schedule, message.validity, message.octets
-    _require("\0" not in source + destination + service_type + schedule + validity, "NUL inside a string")
-    _require(len(source) <= 20 and len(destination) <= 20, "address longer than 20 octets")
-    _require(len(service_type) <= 5, "service_type longer than 5 octets")
-    _require(len(schedule) <= 16 and len(validity) <= 16, "time longer than 16 octets")
-    _require(len(octets) <= SHORT_MESSAGE_OCTETS_MAX, "short_message longer than 254 octets: use message_payload")
+    if "\0" in source + destination + service_type + schedule + validity:
+        raise LocalProtocolError("NUL inside a string")
+    if len(source) > 20 or len(destination) > 20:
+        raise LocalProtocolError("address longer than 20 octets")
+    if len(service_type) > 5:
+        raise LocalProtocolError("service_type longer than 5 octets")
+    if len(schedule) > 16 or len(validity) > 16:
+        raise LocalProtocolError("time longer than 16 octets")
+    if len(octets) > SHORT_MESSAGE_OCTETS_MAX:
+        raise LocalProtocolError("short_message longer than 254 octets: use message_payload")
     body = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b" % (
         service_type.encode("latin-1"),
         message.source_ton,
