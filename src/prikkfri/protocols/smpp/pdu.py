@@ -289,6 +289,8 @@ def _decode_bind(octets: bytes, start: int, end: int) -> Bind:
 def _decode_answer(octets: bytes, start: int, end: int) -> tuple[str, tuple[Tlv, ...]]:
     if start == end:  # many peers leave the body out when they refuse, as 4.4.2 allows
         return "", ()
+    if octets.find(0, start, end) == end - 1 <= start + 64:  # nothing but an id
+        return octets[start : end - 1].decode("latin-1"), ()
     match = _ANSWER.match(octets, start, end)
     if match is None:
         raise MalformedPdu("answer cut short, or too long")
@@ -348,7 +350,10 @@ def decode(octets: bytes) -> Pdu:
 
 
 def _encode_tlvs(tlvs: tuple[Tlv, ...]) -> bytes:
-    return b"".join([_TLV_HEADER.pack(tag, len(value)) + value for tag, value in tlvs])
+    octets = b""
+    for tag, value in tlvs:
+        octets += _TLV_HEADER.pack(tag, len(value)) + value
+    return octets
 
 
 def _require(fits: bool, text: str) -> None:
@@ -394,7 +399,8 @@ def _encode_short_message(message: ShortMessage) -> bytes:
 
 def _encode_answer(identity: str, tlvs: tuple[Tlv, ...]) -> bytes:
     _require(len(identity) <= 64 and "\0" not in identity, "identity too long, or NUL inside")
-    return identity.encode("latin-1") + b"\0" + _encode_tlvs(tlvs)
+    written = identity.encode("latin-1") + b"\0"
+    return written + _encode_tlvs(tlvs) if tlvs else written
 
 
 def _encode_bind(bind: Bind) -> bytes:
