@@ -131,7 +131,7 @@ def match(
     by_id = [each for each in candidates if each.key in expected]
     if not by_id:
         return MismatchReason.NO_MESSAGE
-    fitting = [each for each in by_id if _is_for_one_of(each.recipient, told)] if told else by_id
+    fitting = [each for each in by_id if any([is_number_of(each.recipient, to) for to in told])] if told else by_id
     if not fitting:
         return MismatchReason.OTHER_NUMBER
     # The parameter is the network's own word, and as it is written comes before what it could be read as.
@@ -141,13 +141,6 @@ def match(
             taught = [way for way, found in zip(ways, read, strict=True) if found == by_this[0].key]
             return Match(by_this[0].message, taught[0] if len(taught) == 1 and told else None)
     return MismatchReason.SEVERAL
-
-
-def _is_for_one_of(recipient: str, told: Sequence[str]) -> bool:
-    for address in told:  # most often it is the first
-        if is_number_of(recipient, address):
-            return True
-    return False
 
 
 def is_number_of(recipient: str, written: str) -> bool:
