@@ -22,7 +22,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from prikkfri.assurance import store
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance, Remedy, Tier
 from prikkfri.journal import Outcome, Page
@@ -63,14 +64,14 @@ async def evening(folder: Path, people: int, minutes: int) -> None:
         page = Page("i", taken + 1, taken + len(outcomes), outcomes, taken + len(outcomes), 0, 0)
         taken += len(outcomes)
         await database.write(lambda t, page=page: store.add_outcomes(t, "signin", page, clock.now()))  # type: ignore[misc]
-        response.arrived("signin", outcomes)
+        response.watch.arrived("signin", outcomes)
         clock.advance(1)
         if int(clock.now()) % LOOKED_AT_EVERY_SECONDS == 0:
             await asyncio.sleep(2 * BEAT_SECONDS)
             held_up.clear()
             spent = time.process_time()
-            await response.tick()
-            await response.look()
+            await response.watch.tick()
+            await response.evaluations.look()
             spent = time.process_time() - spent
             await asyncio.sleep(2 * BEAT_SECONDS)
             looks.append((spent, max(held_up, default=0.0)))
@@ -82,9 +83,9 @@ async def evening(folder: Path, people: int, minutes: int) -> None:
 async def report(
     response: Response, database: Database, taken: int, hit: int, looks: Sequence[tuple[float, float]]
 ) -> None:
-    [incident] = await response.incidents()
-    listed = await response.listed(incident.id)
-    given = await response.credits(incident.id)
+    [incident] = await response.register.incidents()
+    listed = await response.register.listed(incident.id)
+    given = await response.register.credits(incident.id)
     print(f"  {taken:,} outcomes; {hit:,} hit; listed {listed.hit if listed else 0:,}, credited {len(given):,};")
     print(f"  the incident is {incident.state}, placed at {', '.join(str(segment) for segment in incident.segments)}")
     slowest = max(looks)

@@ -132,10 +132,16 @@ def test_a_large_programme_is_two_moments(tmp_path: Path) -> None:
         ("roles.sms.smpp_port = 0", "a port from 1 to 65535"),
         ("streaming.fallback_channels = [1]", "`streaming.fallback_channels.0` must be text, is 1"),
         ("storage = 3", "storage must be a table, is 3"),
+        (
+            'storage.url = "mysql://us:secret@db/x"',
+            "`storage.url` is where a PostgreSQL is, such as postgresql://HOST/NAME, or left out for SQLite files in"
+            " the home, not mysql://...",
+        ),
+        ('storage.url = "prikkfri"', "`storage.url` is where a PostgreSQL is, such as postgresql://HOST/NAME"),
         ('bind = "ALL"', "one of 'loopback', 'all', is 'ALL'"),
         ("demo = true", "unknown setting `demo`"),
         ('home = "x"', "unknown setting `home`"),
-        ("zzz = 1", "known here: assurance, bind, door, journal"),
+        ("zzz = 1", "known here: assurance, bind, door, instance"),
         ("[door]\nzzz = 1", "known here: joins_ipv4_prefix, joins_per_network"),
         ("door.joins_ipv4_prefix = 33", "`door.joins_ipv4_prefix` is at most 32, is 33"),
         ('door.joins_unlimited = ["::1/64"]', "`door.joins_unlimited` are addresses or networks, not '::1/64'"),
@@ -172,6 +178,12 @@ def test_a_value_that_cannot_be_is_refused(tmp_path: Path, setting: str, says: s
     with pytest.raises(ConfigError, match=re.escape(says)) as refusal:
         read(tmp_path, setting)
     assert str(refusal.value).startswith(f"{tmp_path / 'prikkfri.toml'}")
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("url", ["", "postgresql:///x", "postgres://u:p@h/x", "host=db dbname=x", "dbname = x"])
+def test_a_postgresql_is_named_as_its_library_takes_it(tmp_path: Path, url: str) -> None:
+    assert read(tmp_path, f"storage.url = '{url}'").storage.url == url
 
 
 def test_the_page_wears_what_is_seen_and_says_what_is_said_in_three_languages(tmp_path: Path) -> None:

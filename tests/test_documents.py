@@ -110,6 +110,7 @@ def as_written(default: object) -> object:
 
 def test_the_table_has_no_setting_that_does_not_exist() -> None:
     of_roles = {"roles.ROLE.port", "roles.ROLE.public_url", "roles.ROLE.internal_url", "roles.sms.smpp_port"}
+    of_roles.add("roles.ROLE.instances")
     assert ROWS.keys() == SETTINGS.keys() | of_roles
     assert ROWS["roles.ROLE.port"] == ("8080 to 8086", ", ".join(ROLES) + " ")
     assert [Roles().edge(role).port for role in ROLES] == list(range(8080, 8087))

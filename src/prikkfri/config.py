@@ -25,6 +25,23 @@ from prikkfri.errors import ConfigError
 ROLES = ("viewer", "signin", "playout", "sms", "assurance", "status", "door")
 
 
+INSTANCE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+SINGLE = ("sms", "assurance")
+"""Of whose processes one works at a time, and the others stand by for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """A further process of a role, beside the one that the role's own addresses are for."""
+
+    name: str
+    """Its stream is `ROLE/NAME`."""
+    port: int = 0
+    """0: the role's own, as on another machine."""
+    internal_url: str = ""
+    """By which the other roles reach this process; empty: `http://localhost:PORT`, on this machine."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Edge:
     """Where a role listens, and the address by which the world reaches it."""
@@ -37,6 +54,8 @@ class Edge:
 
     Empty: `http://localhost:PORT`, on this machine.
     """
+    instances: tuple[Instance, ...] = ()
+    """Further processes of the role."""
 
     @property
     def url(self) -> str:
@@ -266,6 +285,11 @@ class Sms:
     """Receipts of one link that fit no message and wait or are held; more are refused for now, which loses none."""
     kept_days: float = 30.0
     """How long the trail of a message that has ended is kept; its body is erased at once."""
+    sealing_folder: str = ""
+    """Where the keys of sealed messages are kept; of an SMS centre that takes over on another machine a folder that
+    both reach. Empty: in the home."""
+    keys_lost: bool = False
+    """Whether it starts though keys are missing by which waiting messages are sealed: those are then quarantined."""
     mark_file: str = ""
     """Where the centre notes how far it has come, best on another disk; empty: `marks/sms.mark` in the home."""
     in_doubt_seconds: float = 60.0
@@ -343,14 +367,30 @@ class Roles:
     status: Edge = Edge(port=8085)
     door: Edge = Edge(port=8086)
 
-    def edge(self, role: str) -> Edge:
+    def edge(self, role: str, instance: str = "") -> Edge:
+        """Of the role, or of a further process of it. Raises `KeyError` when no such process is configured."""
         edge: Edge = getattr(self, role)
-        return edge
+        return self.processes(role)[process_name(role, instance)] if instance else edge
+
+    def processes(self, role: str) -> dict[str, Edge]:
+        """Each process of a role by its name: the role's, or `ROLE/INSTANCE`."""
+        edge = self.edge(role)
+        return {role: edge} | {
+            process_name(role, each.name): dataclasses.replace(
+                edge, port=each.port or edge.port, internal_url=each.internal_url, instances=()
+            )
+            for each in edge.instances
+        }
 
     @property
     def span_machines(self) -> bool:
         """Whether roles reach each other with this installation's own certificates."""
-        return any(self.edge(role).tls_port for role in ROLES)
+        return any(edge.tls_port for role in ROLES for edge in self.processes(role).values())
+
+
+def process_name(role: str, instance: str) -> str:
+    """What a process of a role is called, and the stream that it writes."""
+    return f"{role}/{instance}" if instance else role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,6 +407,9 @@ class Config:
     """The name that the public reads on the viewer and on the status page."""
     region: str = "NO"
     """Of numbers that are written without a country code."""
+    instance: str = ""
+    """Which of a role's processes are started here, by their name; empty: those that the roles' own addresses are for.
+    `--instance` says the same."""
     phones_port: int = 8090
     """Where the demo shows its simulated phones."""
     roles: Roles = Roles()
@@ -449,6 +492,13 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
         raise source.refuse(
             ("door", "joins_ipv4_prefix"), f"`door.joins_ipv4_prefix` is at most 32, is {config.door.joins_ipv4_prefix}"
         )
+    if config.storage.url and not re.match(r"postgres(ql)?://|\w+ *=", config.storage.url):
+        beginning, scheme, _ = config.storage.url.partition("://")  # what comes after may be a password
+        raise source.refuse(
+            ("storage", "url"),
+            "`storage.url` is where a PostgreSQL is, such as postgresql://HOST/NAME, or left out for SQLite files in"
+            f" the home{f', not {beginning}://...' if scheme else ''}",
+        )
     _refuse_unknown(config, source)
     config = dataclasses.replace(config, sms=_with_one_writing(config.sms, config.sms.region or config.region, source))
     for index, account in enumerate(config.sms.accounts):
@@ -491,6 +541,7 @@ def load(home: Path, *, file: Path | None, environment: Mapping[str, str], demo:
                     f"link {link.name!r} would carry nothing: `{name}` is at least 1, is {value}",
                 )
     _refuse_in_clear(config.roles, source)
+    _refuse_two_processes(config, source)
     _refuse_unreadable(config.viewer, source)
     _refuse_two_for_one(config.sms, source)
     _refuse_two_channels(config.streaming.channels, source)
@@ -534,33 +585,63 @@ def _refuse_in_clear(roles: Roles, source: "_Source") -> None:
     """Between machines nothing goes in clear: who listens there would read the keys of commands, and who was hit."""
     owners: dict[tuple[str, int], str] = {}
     for role in ROLES:
-        edge, path = roles.edge(role), ("roles", role, "internal_url")
-        setting, url = f"`roles.{role}.internal_url`", edge.internal_url
-        if not url:
-            continue
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
-        except ValueError:
-            host, port, parts = "", None, urlsplit("")
-        plain = parts.scheme in ("http", "https") and host and "@" not in parts.netloc
-        if not plain or parts.path.rstrip("/") or parts.query or parts.fragment:
-            raise source.refuse(path, f"{setting} is an address such as https://door-1.internal:9086, not {url!r}")
-        if parts.scheme == "http" and not is_loopback(host):
-            raise source.refuse(
-                path,
-                f"{setting} is {url}, in clear to another machine: say https://{host}:PORT, with a port of its own, and"
-                f" make certificates with `prikkfri keys authority` and `prikkfri keys machine {host}`",
-            )
-        if parts.scheme == "http":
-            continue
-        if (port or 443) == edge.port:
-            raise source.refuse(
-                path, f"{setting} has the role's own port {edge.port}, which answers in clear: use another"
-            )
-        owner = owners.setdefault((host, port or 443), role)
-        if owner != role:
-            raise source.refuse(path, f"{setting} is that of {owner}, {url}: give each role a port of its own")
+        for number, (name, edge) in enumerate(roles.processes(role).items()):
+            path: tuple[str, ...] = ("roles", role, "internal_url")
+            setting, url = f"`roles.{role}.internal_url`", edge.internal_url
+            if number:
+                path = ("roles", role, "instances", str(number - 1), "internal_url")
+                setting = f"`internal_url` of {name}"
+            if not url:
+                continue
+            try:
+                parts = urlsplit(url)
+                host, port = parts.hostname or "", parts.port
+            except ValueError:
+                host, port, parts = "", None, urlsplit("")
+            plain = parts.scheme in ("http", "https") and host and "@" not in parts.netloc
+            if not plain or parts.path.rstrip("/") or parts.query or parts.fragment:
+                raise source.refuse(path, f"{setting} is an address such as https://door-1.internal:9086, not {url!r}")
+            if parts.scheme == "http" and not is_loopback(host):
+                raise source.refuse(
+                    path,
+                    f"{setting} is {url}, in clear to another machine: say https://{host}:PORT, with a port of its own,"
+                    f" and make certificates with `prikkfri keys authority` and `prikkfri keys machine {host}`",
+                )
+            if parts.scheme == "http":
+                continue
+            if (port or 443) == edge.port:
+                raise source.refuse(
+                    path, f"{setting} has the role's own port {edge.port}, which answers in clear: use another"
+                )
+            owner = owners.setdefault((host, port or 443), name)
+            if owner != name:
+                raise source.refuse(path, f"{setting} is that of {owner}, {url}: give each a port of its own")
+
+
+def _refuse_two_processes(config: Config, source: "_Source") -> None:
+    """Processes of a role have names and addresses of their own, or whoever asks one would be answered by another."""
+    if config.instance and not INSTANCE.fullmatch(config.instance):
+        raise source.refuse(("instance",), f"`instance` is a name such as core-2, not {config.instance!r}")
+    for role in ROLES:
+        edge, names, ports = config.roles.edge(role), set[str](), {config.roles.edge(role).port}
+        for index, each in enumerate(edge.instances):
+            path = ("roles", role, "instances", str(index))
+            if not INSTANCE.fullmatch(each.name) or each.name in names:
+                raise source.refuse(
+                    (*path, "name"),
+                    f"`name` of a further {role} is one of its own, in small letters, digits and `-`, such as core-2,"
+                    f" not {each.name!r}",
+                )
+            names.add(each.name)
+            if each.internal_url or role in SINGLE:
+                continue  # it is on another machine, or listens only when the other has ended
+            if (each.port or edge.port) in ports:
+                raise source.refuse(
+                    (*path, "port"),
+                    f"{process_name(role, each.name)} needs a `port` of its own on this machine, or the `internal_url`"
+                    " of another",
+                )
+            ports.add(each.port)
 
 
 def is_loopback(host: str) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -11,8 +12,8 @@ import pytest
 from waiting import eventually
 
 from prikkfri.app.__main__ import lines_of, main, mend_of, run
-from prikkfri.app.logs import log_file
-from prikkfri.config import ROLES, Config, load
+from prikkfri.app.logs import configure_logs, log_file
+from prikkfri.config import ROLES, Config, Storage, load
 from prikkfri.errors import FencedOut, InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnwritable
 from prikkfri.simulation.installation import free_ports, ports_section
 from prikkfri.storage import Location, open_database, open_spool_reader
@@ -106,15 +107,6 @@ def test_what_a_person_has_to_mend_and_what_another_try_may() -> None:
         assert mend_of(passing) == mend_of(ExceptionGroup("tasks", [passing])) == ""
 
 
-def test_a_database_that_is_away_may_be_tried_again_and_is_logged_in_one_line(config: Config) -> None:
-    nobody = f"postgresql://127.0.0.1:{free_ports(1)[0]}/x?connect_timeout=1"
-    file = config.home / "prikkfri.toml"
-    file.write_text(f'{file.read_text()}\n[storage]\nurl = "{nobody}"\n')
-    assert main(["sms", "--home", str(config.home)]) == 1
-    [line] = logged(config.home, "sms")
-    assert "sms" in line and "Traceback" not in line
-
-
 def test_what_ends_a_role_is_a_line_where_it_is_known_and_a_trace_where_it_is_not() -> None:
     fenced, away = FencedOut("another process writes"), StorageUnavailable("away")
     assert lines_of(fenced) == ["another process writes"]
@@ -152,3 +144,25 @@ async def test_a_role_that_is_fenced_out_ends_with_the_first_request_that_meets_
 
 def test_what_a_role_must_not_outlive_is_nothing_to_try_again() -> None:
     assert not issubclass(FencedOut, StorageError) and not issubclass(InDoubt, StorageError)
+
+
+async def test_a_role_whose_postgresql_does_not_answer_waits_for_it_and_serves_when_it_does(
+    config: Config, postgres_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ended, it was started again after longer and longer pauses, and came back half a minute after its database."""
+    sockets = config.home / "sockets"
+    url = postgres_url.partition("?host=")[0] + f"?host={sockets}"
+    configure_logs(config.home, "signin")
+    running = asyncio.create_task(run("signin", replace(config, storage=Storage(url=url))))
+    await eventually(lambda: log_file(config.home, "signin").exists() and logged(config.home, "signin"))
+    with pytest.raises(OSError):  # refused at once: nobody waits for an answer meanwhile
+        await asyncio.open_connection("127.0.0.1", config.roles.signin.port)
+    assert not running.done()
+    sockets.symlink_to(postgres_url.partition("?host=")[2])
+    await eventually(lambda: running.done() or "ready" in capfd.readouterr().out)
+    waited, answers, *_ = logged(config.home, "signin")
+    assert waited.startswith("waits for its database: PostgreSQL, signin: ") and answers == "its database answers"
+    assert logged(config.home, "signin").count(waited) == 1
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

@@ -40,7 +40,7 @@ async def test_a_command_key_is_changed_while_its_callers_go_on(machines: Machin
         async def is_new() -> bool:
             nonlocal asked
             for home in (here, there):
-                assert await asking_signin(client, signin, home)() is not None
+                assert await asking_signin(client, [signin], home)() is not None
             asked += 1
             return command_key(here, "signin") != first
 
@@ -51,8 +51,8 @@ async def test_a_command_key_is_changed_while_its_callers_go_on(machines: Machin
         # At the second change the copy is worth nothing any more, until it is made anew.
         ran("keys", "rotate", "signin-command", "--home", here)
         await eventually(lambda: not secret_file(here, "signin-command.next").exists())
-        assert await asking_signin(client, signin, here)() is not None
-        assert await asking_signin(client, signin, there)() is None
+        assert await asking_signin(client, [signin], here)() is not None
+        assert await asking_signin(client, [signin], there)() is None
 
 
 async def test_passes_of_a_new_key_sign_in_and_those_of_the_old_one_do(

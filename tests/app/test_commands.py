@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from prikkfri.cli import application
+from prikkfri.cli import application, main
+from prikkfri.config import ROLES
 from prikkfri.errors import UsageError
 from prikkfri.storage import Location, open_database
 
@@ -88,9 +89,43 @@ def test_a_file_that_cannot_be_written_is_named_with_its_option(kept: Path) -> N
 
 def test_a_role_or_a_mechanism_that_is_none_is_named_with_its_option(tmp_path: Path) -> None:
     assert refused("serve", "--only", "door,dor", "--home", tmp_path).startswith("--only: there is no role 'dor'; the")
+    for nobody in ("", " , "):
+        for command in (("serve",), ("keys", "machine", "here")):
+            said = refused(*command, "--only", nobody, "--home", tmp_path)
+            assert said == "--only names no role; leave it out, or name some of " + ", ".join(ROLES)
+    said = refused("serve", "--database", "", "--home", tmp_path)
+    assert said == "--database names none; leave it out, or say where it is: postgresql://HOST/NAME"
     for evening in ("kickoff", "misdelivery"):
         assert refused("rehearse", evening, "--without", "x").startswith("--without: there is no mechanism 'x' to")
     assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("nope", "No such command 'nope'; see prikkfri --help"),
+        ("send --from x", "Missing argument 'text'; see prikkfri send --help"),
+        ("locate x", "Missing option '--minute'; see prikkfri locate --help"),
+        (
+            "simulate sms --events 0",
+            "Invalid value for '--events': Input should be greater than or equal to 1; see prikkfri simulate sms --he",
+        ),
+        (
+            "bench sms --vs nope",
+            "Invalid value for '--vs': 'nope' is not one of 'none', 'kannel'; see prikkfri bench sms --help",
+        ),
+        ("line rate x", "Invalid value for 'PEOPLE': Input should be a valid number, unable to parse string as a"),
+    ],
+)
+def test_what_is_typed_wrong_is_named_with_its_option_and_whose_help_tells_more(
+    typed: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prikkfri", *typed.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "") and told.err.count("\n") == 1
+    assert told.err.startswith(f"prikkfri: {said}")
 
 
 def test_the_version_is_told() -> None:

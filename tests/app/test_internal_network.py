@@ -38,7 +38,7 @@ def ran(*arguments: object) -> Any:
 async def test_a_door_on_another_machine_asks_signin_for_its_capacity(machines: Machines) -> None:
     async with machines.running("a", "signin") as signin, machines.client("b") as client:
         assert signin.startswith("https://")
-        capacity = await asking_signin(client, signin, machines.home("b"))()
+        capacity = await asking_signin(client, [signin], machines.home("b"))()
         assert capacity is not None and capacity.per_second > 0
         # The command key still has to come with it.
         assert (await client.get(f"{signin}/capacity")).status_code == 401

@@ -192,18 +192,33 @@ async def test_a_publisher_that_refuses_or_is_away_is_named(
 
 
 async def test_where_the_publisher_runs_on_this_home_nothing_is_copied_over(tmp_path: Path, clock: ManualClock) -> None:
-    """What was asked for a moment ago is older than what it has published since."""
-    newer = tmp_path / "public" / "revoked.json"
-    newer.parent.mkdir()
-    newer.write_bytes(b'{"as_of": 2.0, "device_tokens": []}')
+    """Whatever it has published it knows better."""
+    own = tmp_path / "public" / "revoked.json"
+    own.parent.mkdir()
+    own.write_bytes(b'{"as_of": 0.5, "device_tokens": []}')
     copies = copies_of(tmp_path, good, clock)
     with hold_lock(tmp_path, "signin"):
         await copies.step("signin")
-    assert newer.read_bytes() == b'{"as_of": 2.0, "device_tokens": []}'
+    assert own.read_bytes() == b'{"as_of": 0.5, "device_tokens": []}'
     assert copies.troubles() == []
     copies = copies_of(tmp_path, good, clock)
     await copies.step("signin")
-    assert newer.read_bytes() == LISTED
+    assert own.read_bytes() == LISTED
+
+
+async def test_an_older_revocation_list_never_replaces_a_newer_one(tmp_path: Path, clock: ManualClock) -> None:
+    """Of several that publish it one was slower; a list of tomorrow was written by a clock that was wrong."""
+    there = tmp_path / "public" / "revoked.json"
+    there.parent.mkdir()
+    newer = b'{"as_of": 2.0, "device_tokens": []}'
+    there.write_bytes(newer)
+    copies = copies_of(tmp_path, good, clock)
+    for _ in range(2):
+        await copies.step("signin")
+        assert there.read_bytes() == newer and copies.troubles() == []
+    there.write_bytes(json.dumps({"as_of": clock.now() + DAY, "device_tokens": []}).encode())
+    await copies.step("signin")
+    assert there.read_bytes() == LISTED
 
 
 @pytest.mark.parametrize(
@@ -282,7 +297,7 @@ async def test_a_copy_that_became_another_is_made_anew(tmp_path: Path, clock: Ma
 async def test_what_a_role_published_that_has_moved_away_becomes_a_copy(tmp_path: Path, clock: ManualClock) -> None:
     newer = tmp_path / "public" / "revoked.json"
     newer.parent.mkdir()
-    newer.write_bytes(b'{"as_of": 2.0, "device_tokens": []}')
+    newer.write_bytes(b'{"as_of": 0.5, "device_tokens": []}')
 
     def answer(request: httpx.Request) -> httpx.Response:
         answer = good(request)

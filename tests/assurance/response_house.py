@@ -165,7 +165,7 @@ class House:
         return incident
 
     async def incident(self, name: str = "i") -> Incident:
-        return {incident.id: incident for incident in await self.response.incidents()}[name]
+        return {incident.id: incident for incident in await self.response.register.incidents()}[name]
 
     async def amounts(self, name: str = "i") -> dict[str, int]:
         """What each customer was credited for an incident."""

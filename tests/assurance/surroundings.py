@@ -6,7 +6,8 @@ from typing import Any
 
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal.service import Personal, Registry
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.clock import Clock
 from prikkfri.storage import Database
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
@@ -56,7 +57,7 @@ def personal_beside(
 
     return Personal(
         database,
-        response=response,
+        incidents=response.register,
         neighbours=neighbours,
         registry=Registry(find, by_name, subscriptions),
         unread=frozenset,

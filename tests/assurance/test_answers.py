@@ -142,15 +142,15 @@ def test_whether_it_helped_is_said_by_how_it_went_on() -> None:
     assert said(7, incident=found) == ("Nothing yet.", ())
     for n, (kind, who, says) in enumerate((
         ("mitigate", "kari", "Whether it helped does not show yet."), ("improving", "data", "It seems to have helped."),
-        ("act", "ola", "It seems to have helped."), ("proven", "data", "It is over since."),
-        ("review", "kari", "It is over since."), ("told", "kari", "It is over since."),
-        ("credited", "rule:policy", "It is over since."),
+        ("act", "ola", "It seems to have helped."), ("proven", "data", "It has been over since then."),
+        ("review", "kari", "It has been over since then."), ("told", "kari", "It has been over since then."),
+        ("credited", "rule:policy", "It has been over since then."),
     )):  # fmt: skip
         found = apply_fact(found, Fact(kind, NINE + n, who, ""))  # type: ignore[arg-type]
         assert said(7, incident=found)[0].endswith(says)
     assert said(7, incident=replace(found, timeline=found.timeline[:-3]))[0].startswith("2 measures, the last by ola")
     assert said(7, incident=found) == (
-        "4 measures, the last by the policy at 21:00:06. It is over since.",
+        "4 measures, the last by the policy at 21:00:06. It has been over since then.",
         ("21:00:00 kari: mitigate", "21:00:02 ola: act", "21:00:05 kari: told", "21:00:06 the policy: credited"),
     )
 
@@ -212,7 +212,7 @@ def test_what_happened_before_and_what_they_get_is_told_or_not_known() -> None:
         "0 have been told",
     )  # fmt: skip
     one = replace(known.remedy, credits=known.remedy.credits[:1])
-    assert said(11, remedy=one, credited=1)[0] == "1 get kr\u00a049.00 together (kick-off); 1 are given."
+    assert said(11, remedy=one, credited=1)[0] == "1 gets kr\u00a049.00 (kick-off); 1 is given."
     assert said(11, remedy=replace(costly, credits=())) == (
         "Nothing, by the policy.", ("1,000 get nothing: a", "2 get nothing: z")
     )  # fmt: skip
@@ -403,7 +403,7 @@ def test_what_holds_the_fault_is_not_cleared() -> None:
 
 def test_the_headline_of_what_is_over_says_until_when() -> None:
     over = apply_fact(incident(), Fact("all-clear", NINE + 60, "kari"))
-    assert headline(IncidentFacts(incident=over), OSLO) == "Sign-in was broken from 20:59:55 to 21:01:00"
+    assert headline(IncidentFacts(incident=over), OSLO) == "Sign-in failed from 20:59:55 to 21:01:00"
     assert (
         answer_sheet(IncidentFacts(incident=over), now=NINE + 70, zone=OSLO)[0].text
         == "Sign-in failed from 20:59:55 to 21:01:00."
@@ -417,6 +417,56 @@ def test_of_what_is_over_is_said_what_was_not_affected() -> None:
     over = replace(known, incident=apply_fact(known.incident, Fact("all-clear", NINE + 310, "kari")))
     assert headline(over, OSLO).endswith("; streams and starting to watch were not affected; 40 hit")
     assert answer_sheet(over, now=NINE + 320, zone=OSLO)[1].text == "Streams and starting to watch were not affected."
+
+
+def test_of_what_is_over_nothing_is_still_to_come() -> None:
+    over = apply_fact(incident(), Fact("all-clear", NINE + 60, "kari"))
+    texts = {each.number: each.text for each in answer_sheet(IncidentFacts(incident=over), now=NINE + 70, zone=OSLO)}
+    assert texts[7] == "Nothing is on record." and texts[8] == "It was solved at 21:01:00."
+    assert {texts[number] for number in (2, 3, 4)} == {"Not known."}
+    assert {texts[number] for number in (5, 6, 10, 11)} == {NOT_KNOWN}  # of those hit more may become known
+
+
+def test_what_a_role_saw_itself_has_its_place_without_a_placing() -> None:
+    seen = Segment.of({"service": "television", "layer": "streams", "channel": "sport"})
+    alarm = Alarm("told", seen, NINE, NINE, 0.0, 0.0, 0, 0.0, 0.0, "the picture has gone, as playout sees it")
+    assert said(4, incident=open_incident("1", alarm, NINE)) == (
+        "As a role saw it itself: streams (Sport).", (alarm.sentence,)
+    )  # fmt: skip
+
+
+def test_where_messages_go_astray_nothing_is_cleared_for_which_only_receipts_speak() -> None:
+    """It was said that log-in codes were not affected, and below it that 14 may have been read by strangers."""
+
+    def cell(settled: int, broken: int, **values: str) -> Cell:
+        return Cell(Segment.of({"service": "messages", **values}), settled, broken)
+
+    north, south = {"link": "nordtel", "partner": "Nordtel"}, {"link": "sydtel", "partner": "Sydtel"}
+    cells = [
+        cell(100, 83, step="route", layer="link", direction="out", **north),
+        cell(250, 0, step="route", layer="link", direction="out", **south),
+        cell(172, 0, step="deliver", account="legevakt", **{"class": "log-in-code"}),
+        cell(188, 0, step="submit", layer="sms-centre", account="shop", **{"class": "notice"}),
+        cell(90, 0, step="deliver", layer="account", direction="in"),
+    ]
+    alarm = Alarm("share", Segment.of({"service": "messages", "step": "route"}), NINE, NINE, 0.0, 0.5, 40, 30.0, 25.0)
+    noted = record_placement(open_incident("1", alarm, NINE), place(cells), NINE + 12)
+    known = IncidentFacts(incident=noted)
+    assert {("class", "log-in-code"), ("step", "deliver")} <= {
+        value for each in noted.placement.cleared for value in each.segment.values
+    }
+    answer = answer_sheet(known, now=NINE + 20, zone=OSLO)[1]
+    for word in ("class", "account ", "delivery", "log-in"):
+        assert word not in answer.text + str(answer.evidence) + headline(known, OSLO) + noted.timeline[-1].text
+    assert "messages over link sydtel" in answer.text and "handing in messages" in answer.text
+    assert headline(replace(known, impact=replace(whole(NINE + 300).impact, hits=())), OSLO).endswith(  # type: ignore[type-var]
+        "; messages may have come to strangers"
+    )
+    nobody = replace(whole(NINE + 300).impact, hits=(), asked=0)  # type: ignore[type-var]
+    assert answer_sheet(replace(known, impact=nobody), now=NINE + 20, zone=OSLO)[4].text.startswith(
+        "Nobody is known to have missed a message"
+    )
+    assert said(5, impact=nobody)[0] == "Nobody who is known: nobody asked there meanwhile."
 
 
 def test_the_headline_is_one_sentence() -> None:

@@ -82,10 +82,10 @@ async def test_over_and_nothing_are_declared_at_the_second_word_with_the_words_o
     ):
         asked = await post(house, f"/incidents/{name}/act", kind=kind, text=EVIL)
         assert question in asked.text and "evil-x" not in Seen(asked).elements
-        known = await house.response.known(name)
+        known = await house.response.evaluations.known(name)
         assert known is not None and known.incident.open
         assert (await confirmed(house, asked)).status_code == 303
-        known = await house.response.known(name)
+        known = await house.response.evaluations.known(name)
         assert known is not None and not known.incident.open and known.incident.timeline[-1].text == EVIL
     noted = await post(house, "/incidents/over/act", kind="note", text="called them")
     assert noted.status_code == 303  # a note hurts nobody

@@ -189,9 +189,9 @@ async def test_a_customer_is_erased_when_their_id_is_typed(house: House) -> None
         "/customers/devices/end", "/customers/erase",
     ]  # fmt: skip
     assert "m-1" not in house.elsewhere.trails
-    hits = await house.response.hits("evening")
+    hits = await house.response.register.hits("evening")
     assert len(hits) == 1 and hits[0].customer.startswith("erased-") and "secret" not in hits[0].device
-    (given,) = await house.response.credits("evening")
+    (given,) = await house.response.register.credits("evening")
     assert given.credit.customer == hits[0].customer and given.credit.amount == 4_900
     assert [(each.what, each.subject, each.why) for each in await house.console.accesses()] == [
         ("customer erased", KARI.id, "asked for it by letter")

@@ -75,7 +75,7 @@ class House:
         return html.unescape(answer.text)
 
     async def incident(self) -> Incident:
-        known = await self.response.known("evening")
+        known = await self.response.evaluations.known("evening")
         assert known is not None
         return known.incident
 
@@ -125,12 +125,12 @@ class House:
                 for number in range(20)
             ]
         )
-        await self.response.look()
+        await self.response.evaluations.look()
 
     async def is_over(self) -> None:
         """As the facts of the data would have it, without any data: no money moves by that."""
-        await self.response.act("evening", Fact("improving", self.clock.now()))
-        await self.response.act("evening", Fact("proven", self.clock.now()))
+        await self.response.actions.act("evening", Fact("improving", self.clock.now()))
+        await self.response.actions.act("evening", Fact("proven", self.clock.now()))
         await self.database.write(lambda t: store.freeze_impact(t, "evening", self.clock.now()))
 
 
@@ -294,7 +294,7 @@ async def test_whatever_comes_from_outside_is_text(house: House) -> None:
     await house.database.write(lambda t: store.save_incident(t, replace(found, id="before", opened_at=now - 9)))
     await house.database.write(lambda t: store.save_impact(t, "evening", listed, EVIL, now))
     await house.response.recover()
-    await house.response.add_contacts([Contact("1", now, "messages", EVIL, EVIL)])
+    await house.response.register.add_contacts([Contact("1", now, "messages", EVIL, EVIL)])
     pages = {path: await house.browser.get(path) for path in ("/", "/incidents", "/incidents/evening", "/looks")}
     pages["masked"] = await house.browser.get("/incidents/evening/hit")
     pages["full"] = await house.post("/incidents/evening/hit", why=EVIL)
@@ -363,11 +363,11 @@ async def test_long_lists_are_cut_and_say_so(house: House) -> None:
     await house.begins()
     for n in range(210):
         house.clock.advance(1)
-        await house.response.act("evening", Fact("note", house.clock.now(), "kari", f"note {n:03}"))
+        await house.response.actions.act("evening", Fact("note", house.clock.now(), "kari", f"note {n:03}"))
     page = await house.text()
     listed = re.findall(r"note (\d{3})", page)
     assert listed == [f"{n:03}" for n in range(209, 9, -1)] and "The newest 200 of 213 entries." in page
-    known = await house.response.known("evening")
+    known = await house.response.evaluations.known("evening")
     assert known is not None and known.impact is not None
     hits = tuple(replace(known.impact.hits[0], customer=f"many-{n:04}") for n in range(501))
     many = replace(known.impact, hits=hits)
@@ -385,7 +385,7 @@ async def test_long_lists_are_cut_and_say_so(house: House) -> None:
 
 async def test_a_list_that_may_lack_somebody_says_so(house: House) -> None:
     await house.begins()
-    known = await house.response.known("evening")
+    known = await house.response.evaluations.known("evening")
     assert known is not None and known.impact is not None
     listed = known.impact
     await house.database.write(lambda t: store.save_impact(t, "evening", listed, "door dropped 12", house.clock.now()))
@@ -414,7 +414,7 @@ async def test_over_before_proof_is_marked_and_opened_again_by_the_data(house: H
     assert found.state == "resolved" and found.unproven
     page = await house.text()
     assert "Resolved, not proven" in page and "said a person; the data had not proven it" in page
-    await house.response.act("evening", Fact("relapse", house.clock.now()))
+    await house.response.actions.act("evening", Fact("relapse", house.clock.now()))
     page = await house.text()
     assert "said to be over 1× before, and was not" in page
     # People get in again; the system has just not yet said so when somebody does.
@@ -432,12 +432,12 @@ async def test_what_our_roles_saw_is_credited_by_rule_and_the_rest_waits_for_a_p
     page = await house.text()
     assert "36 customers, kr\u00a01,764.00" in page and "Given by itself when it is proven over." in page
     assert "Of 4 only their own device tells" in page
-    assert "hidden" in form_with(page, "Release what waits") and await house.response.credits("evening") == []
+    assert "hidden" in form_with(page, "Release what waits") and await house.response.register.credits("evening") == []
     await house.people_get_in(7)
     await house.people_get_in(1)
     found = await house.incident()
     assert found.state == "resolved" and not found.unproven
-    given = await house.response.credits("evening")
+    given = await house.response.register.credits("evening")
     assert len(given) == 36 and {each.given_by for each in given} == {"rule:policy"}
     page = await house.text()
     assert "36, kr\u00a01,764.00" in page and "Of 4 only their own device tells" in page
@@ -445,9 +445,11 @@ async def test_what_our_roles_saw_is_credited_by_rule_and_the_rest_waits_for_a_p
     await house.people_get_in(2)  # looked at again, nothing is given again
     assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=4")
     assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=0")
-    by = Counter(each.given_by for each in await house.response.credits("evening"))
+    by = Counter(each.given_by for each in await house.response.register.credits("evening"))
     assert by == {"rule:policy": 36, "duty": 4}
-    reported = {each.credit.customer for each in await house.response.credits("evening") if each.given_by == "duty"}
+    reported = {
+        each.credit.customer for each in await house.response.register.credits("evening") if each.given_by == "duty"
+    }
     assert reported == {f"subscriber-{number:04}" for number in range(4)}
     assert "hidden" in form_with(await house.text(), "Release what waits")
 
@@ -456,26 +458,26 @@ async def test_all_credits_wait_for_a_person_when_a_person_said_that_it_is_over(
     await house.begins(reported=4)
     assert "hidden" in form_with(await house.text(), "Release what waits")
     await house.act("all-clear", text="the phones are silent")
-    await house.response.look()
-    assert await house.response.credits("evening") == []
+    await house.response.evaluations.look()
+    assert await house.response.register.credits("evening") == []
     assert "hidden" not in form_with(await house.text(), "Release what waits")
     for sure in ({}, {"sure": "no"}):
         assert (await house.post("/incidents/evening/release", **sure)).status_code == 422
-    assert await house.response.credits("evening") == []
+    assert await house.response.register.credits("evening") == []
     first = await house.post("/incidents/evening/release", sure="yes")
     assert first.headers["location"] == "/incidents/evening?given=40"
     assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=0")
     page = await house.text("/incidents/evening?given=40")
     assert "40 credits were given just now." in page and "40, kr\u00a01,960.00" in page
     assert "hidden" in form_with(page, "Release what waits")
-    assert {given.given_by for given in await house.response.credits("evening")} == {"duty"}
+    assert {given.given_by for given in await house.response.register.credits("evening")} == {"duty"}
 
 
 async def test_a_button_reads_what_it_needs_and_not_what_happened(house: House) -> None:
     """The outcomes of the evening, which may be millions, are away: what is pressed is done all the same."""
     await house.begins(reported=4)
     await house.act("all-clear", text="the phones are silent")
-    await house.response.look()
+    await house.response.evaluations.look()
     await house.database.write(lambda t: t.execute("ALTER TABLE outcome RENAME TO gone"))
     assert (await house.act("note", text="Kari has the watch")).status_code == 303
     assert (await house.post("/incidents/evening/release", sure="yes")).headers["location"].endswith("?given=40")
@@ -510,8 +512,8 @@ async def test_those_credited_are_told_once(house: House) -> None:
     assert told.headers["location"] == "/incidents/evening?told=40"
     assert "40 text messages are on their way" in await house.text("/incidents/evening?told=40")
     await house.post("/incidents/evening/tell", sure="yes")  # somebody clicks again, impatient
-    await house.response.tell_next()
-    await house.response.tell_next()
+    await house.response.announcements.tell_next()
+    await house.response.announcements.tell_next()
     assert len({customer for customer, _ in house.messages}) == len(house.messages) == HIT
     assert "hidden" in form_with(await house.text(), "Notify credited customers")
 
@@ -535,7 +537,7 @@ async def test_nobody_else_moves_money_or_incidents(house: House) -> None:
         assert (await house.browser.get(path)).status_code == 303
     for path in ("/incidents/live", "/incidents/evening/live"):
         assert (await house.browser.get(path)).status_code == 401
-    assert (await house.incident()).state == "resolved" and await house.response.credits("evening") == []
+    assert (await house.incident()).state == "resolved" and await house.response.register.credits("evening") == []
 
 
 async def test_a_look_at_those_hit_leaves_a_trace_masked_or_in_full(house: House) -> None:
@@ -587,7 +589,7 @@ async def test_the_list_tells_whether_it_is_the_one_that_was_frozen(house: House
     assert "not frozen yet" in await house.text()
     await house.is_over()
     assert "the same list" in await house.text()
-    known = await house.response.known("evening")
+    known = await house.response.evaluations.known("evening")
     assert known is not None and known.impact is not None
     late = replace(known.impact, hits=known.impact.hits[1:], digest="0" * 64)
     await house.database.write(lambda t: store.save_impact(t, "evening", late, "", house.clock.now()))

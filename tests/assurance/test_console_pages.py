@@ -342,8 +342,8 @@ async def test_who_does_not_answer_and_what_was_dropped_stands_beside(house: Hou
     await house.happened(verdict="kept", customer="a")
     page = (await house.browser.get("/")).text
     assert page.count("not asked yet") == 3 and "Status page not told yet" in page
-    house.assurance.roles["signin"] = RoleState("signin", True, house.clock.now())
-    house.assurance.roles["playout"] = RoleState("playout", False, house.clock.now() - 60)
+    house.assurance.processes["signin"] = RoleState("signin", True, house.clock.now())
+    house.assurance.processes["playout"] = RoleState("playout", False, house.clock.now() - 60)
     signin = house.assurance.streams["signin"]
     house.assurance.streams["signin"] = replace(signin, behind=1_234, overflowed=5_678)
     await house.assurance.publish()

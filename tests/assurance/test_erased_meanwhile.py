@@ -68,11 +68,11 @@ async def test_a_list_that_was_begun_before_names_nobody_who_was_erased(
     await database.write(lambda t: store.save_incident(t, incident(now)))
     clock.advance(200)
     await response.recover()
-    await response.look()
-    assert {hit.customer for hit in await response.hits("evening")} == {"s-1", "s-2"}
+    await response.evaluations.look()
+    assert {hit.customer for hit in await response.register.hits("evening")} == {"s-1", "s-2"}
     if over:  # nobody looks at it any more; what comes late has its list made anew
-        await response.act("evening", Fact("improving", clock.now()))
-        await response.act("evening", Fact("proven", clock.now()))
+        await response.actions.act("evening", Fact("improving", clock.now()))
+        await response.actions.act("evening", Fact("proven", clock.now()))
         clock.advance(86_400.0 * 2)
         late = Outcome(time=now - 2, service="television", step="sign-in", layer="signin", verdict="broken",
                        reason="overloaded", customer="s-3", device="d-s-3")  # fmt: skip
@@ -82,20 +82,20 @@ async def test_a_list_that_was_begun_before_names_nobody_who_was_erased(
     else:
         clock.advance(1)
     database.holds = True
-    looking = asyncio.create_task(response.look())
+    looking = asyncio.create_task(response.evaluations.look())
     await database.has_read.wait()
 
     async def erase() -> tuple[int, list[str]]:
         return await database.write(lambda t: personal_store.erase(t, "s-1", [], lambda kind: f"{kind}x"))
 
-    await response.without(erase, lambda found: found[1])
+    await response.register.without(erase, lambda found: found[1])
     database.goes_on.set()
     await looking
     for _ in range(2):
-        customers = {hit.customer for hit in await response.hits("evening")}
+        customers = {hit.customer for hit in await response.register.hits("evening")}
         assert "s-1" not in customers and {"erased-x", "s-2"} <= customers
-        await response.look()
-    assert "s-3" in {hit.customer for hit in await response.hits("evening")} or not over
+        await response.evaluations.look()
+    assert "s-3" in {hit.customer for hit in await response.register.hits("evening")} or not over
     await database.close()
 
 

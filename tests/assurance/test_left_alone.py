@@ -107,8 +107,8 @@ async def test_an_hour_left_alone_is_announced_as_nothing(location: Location, cl
     assurance = Assurance(
         database, sources={"sms": lambda stream, after: read_page(sms, stream, after)}, neighbours=neighbours,
         clock=clock, settings=Settings(), operator="Test", status_url="http://status", zone=ZoneInfo("Europe/Oslo"),
-        arrived=response.arrived,
-        told=response.told,
+        arrived=response.watch.arrived,
+        told=response.announcements.told,
     )  # fmt: skip
     await response.recover()
     habits, began = Habits(seed=8), clock.now()
@@ -122,12 +122,14 @@ async def test_an_hour_left_alone_is_announced_as_nothing(location: Location, cl
         await sms.write(write)
         while await assurance.step("sms") == 0.0:
             pass
-        await response.tick()
+        await response.watch.tick()
         if since % 120 == 0:
-            await response.look()
+            await response.evaluations.look()
             await assurance.publish()
     await neighbours.close()
-    assert [(each.state, each.alarms[0].sentence) for each in await response.incidents() if each.confirmed_at] == []
+    assert [
+        (each.state, each.alarms[0].sentence) for each in await response.register.incidents() if each.confirmed_at
+    ] == []
     assert len(published) == HOUR_SECONDS / 120
     assert {part["state"] for document in published for part in document["components"] if part["id"] != "watch"} <= {
         "operational", "unknown",

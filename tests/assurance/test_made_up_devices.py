@@ -99,8 +99,8 @@ class Town:
             operator="Test",
             status_url="http://status",
             zone=ZoneInfo("Europe/Oslo"),
-            arrived=self.response.arrived,
-            told=self.response.told,
+            arrived=self.response.watch.arrived,
+            told=self.response.announcements.told,
         )
         for role in roles:
             await self.assurance.look_at(role)
@@ -167,8 +167,8 @@ class Town:
     async def _assure(self) -> None:
         for stream in self.streams:
             await self.assurance.step(stream)
-        await self.response.tick()
-        await self.response.look()
+        await self.response.watch.tick()
+        await self.response.evaluations.look()
         await self.assurance.publish()
 
     def _device(self, kind: str) -> str:
@@ -198,7 +198,7 @@ async def test_a_flood_of_reports_makes_a_green_installation_no_less_green(town:
     seen = await town.assurance.overview()
     reported = sum(row.broken for row in seen.rows if not row.observed)
     assert reported >= 120 and (seen.broken, seen.breakages, seen.tone) == (0, (), "kept")
-    assert await town.response.incidents() == []
+    assert await town.response.register.incidents() == []
     assert town.said_in_public() == {"none"}
     assert town.fallback.by_rule_since is None
 
@@ -208,7 +208,7 @@ async def test_a_flood_of_joins_opens_nothing_raises_nothing_and_makes_nobody_wa
     await town.passes(10, coming=1, invented=53)
     assert len(town.waiting) <= 2  # whoever came last
     await town.passes(60, coming=1)
-    assert await town.response.incidents() == []
+    assert await town.response.register.incidents() == []
     assert town.said_in_public() == {"none"}
     assert town.fallback.by_rule_since is None
 
@@ -219,9 +219,9 @@ async def test_a_real_outage_is_seen_and_its_list_is_exact_in_the_midst_of_both_
     await town.passes(10, coming=1, invented=53, reports=15)
     await town.passes(40, coming=1)
     assert town.fallback.by_rule_since is not None
-    (incident,) = await town.response.incidents()
+    (incident,) = await town.response.register.incidents()
     assert incident.confirmed_at is not None and "critical" in town.said_in_public()
-    known = await town.response.known(incident.id)
+    known = await town.response.evaluations.known(incident.id)
     assert known is not None and known.impact is not None
     listed = {hit.device for hit in known.impact.hits}
     deadline = town.clock.now() - SETTINGS.line_grace_seconds

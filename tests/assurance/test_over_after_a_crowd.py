@@ -90,24 +90,24 @@ async def test_it_is_over_credited_and_green_within_the_stated_time(
             await outcome_store.add_outcomes(transaction, "signin", page, clock.now())
 
         await database.write(work)
-        response.arrived("signin", outcomes)
-        await response.tick()
+        response.watch.arrived("signin", outcomes)
+        await response.watch.tick()
         if since % 30 == 0:
-            await response.look()
-        found = [each for each in await response.incidents() if each.confirmed_at]
+            await response.evaluations.look()
+        found = [each for each in await response.register.incidents() if each.confirmed_at]
         if over_at is None and found and all(each.state == "resolved" for each in found):
             over_at = since
         now = clock.now()
         document = summary(
-            overview([], [], [], now), ROLES, operator="X", url="u", zone=OSLO, told=await response.told()
+            overview([], [], [], now), ROLES, operator="X", url="u", zone=OSLO, told=await response.announcements.told()
         )
         if document["status"]["indicator"] != "none":
             red_until = since
-    (incident,) = [each for each in await response.incidents() if each.confirmed_at]
+    (incident,) = [each for each in await response.register.incidents() if each.confirmed_at]
     what = (evening.crowd, evening.share, evening.fault_until, evening.match_until, incident.timeline)
     assert over_at is not None and over_at - evening.fault_until <= OVER_WITHIN_SECONDS, what
     assert incident.resolved_by == "data" and red_until <= over_at + STEP_SECONDS, what
-    assert {hit.customer for hit in await response.hits(incident.id)} == evening.hit
-    credited = [each.credit.customer for each in await response.credits(incident.id)]
+    assert {hit.customer for hit in await response.register.hits(incident.id)} == evening.hit
+    credited = [each.credit.customer for each in await response.register.credits(incident.id)]
     assert sorted(credited) == sorted(evening.hit)
     await database.close()

@@ -29,6 +29,25 @@ def test_a_place_is_said_without_our_terms(segment: dict[str, str], said: str) -
     assert plain.place(Segment.of(segment)) == said
 
 
+@pytest.mark.parametrize(
+    ("service", "segment", "said"),
+    [
+        ("television", {"channel": "havn"}, "Havn"),
+        ("receipts", {"link": "nordtel"}, "receipts over link nordtel"),
+        ("receipts", {"partner": "Nordtel"}, "receipts of partner Nordtel"),
+        ("messages", {"class": "notice"}, "messages of class notice"),
+        ("messages", {"direction": "in"}, "messages coming in"),
+        ("messages", {"region": "Oslo"}, "messages in region Oslo"),
+        ("messages", {"step": "submit"}, "handing in messages"),
+        ("messages", {"layer": "sms-centre"}, "the message centre"),
+    ],
+)
+def test_a_part_of_a_service_is_said_with_it_where_it_is_a_part_of_others_too(
+    service: str, segment: dict[str, str], said: str
+) -> None:
+    assert plain.place_in(service, Segment.of(segment)) == said
+
+
 def test_what_is_not_affected_is_a_sentence() -> None:
     assert plain.not_affected(["Havn", "Sport"]) == "Havn and Sport are not affected"
     assert plain.not_affected(["Havn"]) == "Havn is not affected"

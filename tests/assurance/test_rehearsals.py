@@ -188,7 +188,7 @@ async def test_while_it_runs_the_step_and_the_incident_show_and_in_the_end_each_
 
     await house.assurance.database.write(put)
     running_response = asyncio.create_task(house.response.run())
-    await eventually(lambda: len(house.response.open_incidents) == 2)
+    await eventually(lambda: len(house.response.register.open_incidents) == 2)
     running_response.cancel()
     answer = await house.browser.get("/rehearsals")
     assert "evil-x" not in Seen(answer).elements

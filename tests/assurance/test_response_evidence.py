@@ -69,9 +69,9 @@ def sent(at: float, promise: str, link: str = "nord") -> Outcome:
 
 
 async def exposed(house: House) -> list[str] | None:
-    known = await house.response.known("m")
+    known = await house.response.evaluations.known("m")
     assert known is not None
-    sheet = {answer.number: answer.text for answer in await house.response.answers(known)}
+    sheet = {answer.number: answer.text for answer in await house.response.evaluations.answers(known)}
     assert ("Nobody" in sheet[6]) is (known.exposed is not None and len(known.exposed) == 0)
     return None if known.exposed is None else [each.message for each in known.exposed]
 
@@ -111,11 +111,11 @@ async def test_exposed_is_what_went_that_way_from_the_first_canary_that_strayed(
         sent(since + 3, "after"),
     )
     assert await exposed(house) == ["first", "second"]
-    known = await house.response.known("m")
+    known = await house.response.evaluations.known("m")
     assert known is not None and known.notices
     assert known.notices == notices(known.incident, known.exposed or (), hit=None)
-    await house.response.look()
-    known = await house.response.known("m")
+    await house.response.evaluations.look()
+    known = await house.response.evaluations.known("m")
     assert known is not None and known.impact is not None
     assert known.notices == notices(known.incident, known.exposed or (), hit=len(known.impact.hits))
 
@@ -123,20 +123,20 @@ async def test_exposed_is_what_went_that_way_from_the_first_canary_that_strayed(
 async def test_nothing_of_television_exposes_anybody(house: House) -> None:
     await house.fault()
     await house.start()
-    known = await house.response.known("i")
+    known = await house.response.evaluations.known("i")
     assert known is not None and known.exposed == ()
 
 
 async def ring(house: House, *times: float, service: str = "television") -> None:
-    await house.response.add_contacts(
+    await house.response.register.add_contacts(
         [Contact(f"{service}-{at}-{n}", at, service, "", "telephone") for n, at in enumerate(times)]
     )
 
 
 async def contacts(house: House) -> Check:
     """What the last look made of them."""
-    await house.response.look()
-    known = await house.response.known("i")
+    await house.response.evaluations.look()
+    known = await house.response.evaluations.known("i")
     assert known is not None and known.recovery is not None
     return next(check for check in known.recovery.checks if check.name == "contacts falling")
 
@@ -187,23 +187,23 @@ async def test_a_look_is_the_same_however_few_outcomes_are_read_at_once(house: H
     began = house.began_at
     await house.fault(*(tried(began, f"c{n}", device=f"d{n}") for n in range(20)), tried(began + 1, "c0", device="d0"))
     await house.start()
-    await house.response.look()
-    hits = await house.response.hits("i")
+    await house.response.evaluations.look()
+    hits = await house.response.register.hits("i")
     assert sorted((hit.customer, hit.tries) for hit in hits) == sorted(
         [("c0", 2), *((f"c{n}", 1) for n in range(1, 20))]
     )
-    known = await house.response.known("i")
+    known = await house.response.evaluations.known("i")
     assert known is not None and known.impact is not None and known.impact.asked == 20
 
 
 async def test_the_answers_are_kept_for_whoever_does_not_ask_the_role(house: House) -> None:
     await house.fault(tried(house.began_at, "a"))
     await house.start()
-    await house.response.look()
-    known = await house.response.known("i")
+    await house.response.evaluations.look()
+    known = await house.response.evaluations.known("i")
     assert known is not None
     stored = await house.database.read(lambda q: store.answers(q, "i"))
-    assert tuple(stored) == await house.response.answers(known)
+    assert tuple(stored) == await house.response.evaluations.answers(known)
     assert [answer.number for answer in stored] == list(range(1, 12))
 
 
@@ -216,15 +216,15 @@ async def test_load_is_told_by_the_busiest_seconds_of_the_incident(house: House)
         *(entered(house.began_at + FAULT_SECONDS + 1 + n / 100) for n in range(300)),
     )
     await house.start()
-    await house.response.look()
-    known = await house.response.known("i")
+    await house.response.evaluations.look()
+    known = await house.response.evaluations.known("i")
     assert known is not None and known.load is not None
     assert known.load == Load("signin", 10.0, 40.0, 1.0)
     for later in ((7.0, 2.0), None):  # what the machines take under the fault, and after a restart, changes nothing
         house.around["capacity_per_second"] = lambda service, since, until, later=later: later
         await house.start()
-        await house.response.look()
-        known = await house.response.known("i")
+        await house.response.evaluations.look()
+        known = await house.response.evaluations.known("i")
         assert known is not None and known.load == Load("signin", 10.0, 40.0, 1.0)
     assert incident.open
 
@@ -232,8 +232,8 @@ async def test_load_is_told_by_the_busiest_seconds_of_the_incident(house: House)
 async def test_of_messages_the_crowd_is_what_is_handed_in(house: House) -> None:
     house.around["capacity_per_second"] = lambda service, since, until: {"messages": (400.0, until)}.get(service)
     await messages_fail(house, NORD)
-    await house.response.look()
-    known = await house.response.known("m")
+    await house.response.evaluations.look()
+    known = await house.response.evaluations.known("m")
     assert known is not None and known.load is not None
     assert (known.load.layer, known.load.capacity_per_second) == ("sms-centre", 400.0)
     assert known.load.measured_at == known.incident.opened_at
@@ -251,12 +251,12 @@ async def test_the_history_is_that_of_the_same_place(house: House) -> None:
         await house.database.write(lambda t, earlier=earlier: store.save_incident(t, earlier))  # type: ignore[misc]
     await house.fault()
     response = await house.start()
-    known = await response.known("i")
+    known = await response.evaluations.known("i")
     assert known is not None and known.history is not None
     assert [incident.id for incident in known.history] == ["same"]
-    assert [incident.id for incident in await response.incidents()] == ["i", "elsewhere", "same"]
-    assert [incident.id for incident in await response.incidents(most=1)] == ["i"]
-    assert [incident.id for incident in response.open_incidents] == ["i"]
+    assert [incident.id for incident in await response.register.incidents()] == ["i", "elsewhere", "same"]
+    assert [incident.id for incident in await response.register.incidents(most=1)] == ["i"]
+    assert [incident.id for incident in response.register.open_incidents] == ["i"]
 
 
 async def test_a_role_that_does_not_answer_confirms_what_was_suspected(house: House) -> None:
@@ -266,12 +266,12 @@ async def test_a_role_that_does_not_answer_confirms_what_was_suspected(house: Ho
     silent: set[str] = {"sms"}
     house.around["silent"] = lambda: frozenset(silent)
     response = await house.start()
-    await response.tick()
+    await response.watch.tick()
     assert (await house.incident()).state == "suspected" and house.changed == 0
     silent.add("signin")
-    await response.tick()
+    await response.watch.tick()
     assert (await house.incident()).state == "confirmed" and house.changed == 1
-    (told,) = await response.told()
+    (told,) = await response.announcements.told()
     assert told.id == "i"
 
 
@@ -285,17 +285,17 @@ def channel_opened(at: float) -> Outcome:
 async def test_an_alarm_joins_the_incident_of_its_service_and_else_opens_another(house: House) -> None:
     await messages_fail(house, NORD)
     response = house.response
-    response.arrived("playout", [channel_opened(house.clock.now())])
-    await response.tick()
-    (new,) = [incident for incident in await response.incidents() if incident.id != "m"]
+    response.watch.arrived("playout", [channel_opened(house.clock.now())])
+    await response.watch.tick()
+    (new,) = [incident for incident in await response.register.incidents() if incident.id != "m"]
     assert (new.service, new.state, new.since) == ("television", "suspected", house.clock.now())
     assert [entry.kind for entry in (await house.incident("m")).timeline] == ["alarm", "evidence"]
-    assert [incident.id for incident in response.open_incidents] == [new.id, "m"]
+    assert [incident.id for incident in response.register.open_incidents] == [new.id, "m"]
     house.clock.advance(1)
-    response.arrived("playout", [channel_opened(house.clock.now())])
-    await response.tick()
-    await response.tick()
-    assert len(await response.incidents()) == 2
+    response.watch.arrived("playout", [channel_opened(house.clock.now())])
+    await response.watch.tick()
+    await response.watch.tick()
+    assert len(await response.register.incidents()) == 2
     assert [entry.kind for entry in (await house.incident(new.id)).timeline] == ["alarm", "alarm"]
 
 
@@ -312,10 +312,10 @@ async def test_a_picture_that_is_gone_is_told_of_watching_alone_until_it_is_back
     async def passes(seconds: float, *told: Outcome) -> dict[str, str]:
         """What the public reads of each component after this."""
         await house.outcomes(*told)
-        response.arrived("playout", told)
+        response.watch.arrived("playout", told)
         house.clock.advance(seconds)
-        await response.tick()
-        await response.look()
+        await response.watch.tick()
+        await response.evaluations.look()
         now = house.clock.now()
         document = summary(
             overview([], [], [], now),
@@ -323,7 +323,7 @@ async def test_a_picture_that_is_gone_is_told_of_watching_alone_until_it_is_back
             operator="X",
             url="u",
             zone=ZoneInfo("Europe/Oslo"),
-            told=await response.told(),
+            told=await response.announcements.told(),
         )
         return {component["id"]: component["state"] for component in document["components"]}
 
@@ -335,7 +335,7 @@ async def test_a_picture_that_is_gone_is_told_of_watching_alone_until_it_is_back
     assert (await passes(600))["watch"] == "partial_outage"
     await passes(3, picture(house.clock.now()))
     assert (await passes(30))["watch"] == "operational"
-    (incident,) = await response.incidents()
+    (incident,) = await response.register.incidents()
     assert (incident.state, incident.resolved_by) == ("resolved", "data")
 
 
@@ -345,12 +345,12 @@ async def test_an_alarm_soon_after_the_end_reopens_and_a_later_one_is_another_in
 ) -> None:
     await house.fault()
     response = await house.start()
-    await response.look()
+    await response.evaluations.look()
     assert (await house.incident()).state == "resolved"
     house.clock.advance(after_seconds)  # three times as long as all had to be well
-    response.arrived("playout", [channel_opened(house.clock.now())])
-    await response.tick()
-    assert len(await response.incidents()) == (1 if reopened else 2)
+    response.watch.arrived("playout", [channel_opened(house.clock.now())])
+    await response.watch.tick()
+    assert len(await response.register.incidents()) == (1 if reopened else 2)
     first = await house.incident()
     assert (first.state, first.reopened) == (("confirmed", 1) if reopened else ("resolved", 0))
 
@@ -365,10 +365,10 @@ async def test_what_fails_in_another_service_is_no_part_of_it(house: House) -> N
         facts=[Fact("evidence", began + 20)],
     )
     response = await house.start()
-    await response.look()
+    await response.evaluations.look()
     incident = await house.incident()
     assert {(each.get("service"), each.get("step")) for each in incident.segments} == {("television", "sign-in")}
-    assert {hit.service for hit in await response.hits("i")} == {"television"}
+    assert {hit.service for hit in await response.register.hits("i")} == {"television"}
 
 
 async def restarted(house: House) -> None:
@@ -378,7 +378,7 @@ async def restarted(house: House) -> None:
     response = await house.start()
     for _ in range(3):
         house.clock.advance(2)
-        await response.tick()
+        await response.watch.tick()
         blind.clear()
 
 
@@ -396,12 +396,12 @@ async def test_after_a_restart_what_no_incident_knows_is_raised_and_what_one_kno
     refused = [tried(now - 60 + n / 4, f"s{n}") for n in range(200)]
     await house.outcomes(*(tried(now - 900 + n, kept=True) for n in range(840)), *refused)
     await restarted(house)
-    (incident,) = await house.response.incidents()
+    (incident,) = await house.response.register.incidents()
     assert incident.alarms[0].segment == SIGN_IN
     if not kept:
         await forget_watch(house)
     await restarted(house)
-    assert await house.response.incidents() == [incident]
+    assert await house.response.register.incidents() == [incident]
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -416,11 +416,11 @@ async def test_what_ran_out_before_a_restart_is_raised_once_although_nothing_can
     later = [tried(now - 100 + n, kept=True) for n in range(99)]
     await house.outcomes(*(tried(now - 900 + n, kept=True) for n in range(600)), *asked, *later)
     await restarted(house)
-    (incident,) = await house.response.incidents()
+    (incident,) = await house.response.register.incidents()
     if not kept:
         await forget_watch(house)
     await restarted(house)
-    assert await house.response.incidents() == [incident]
+    assert await house.response.register.incidents() == [incident]
 
 
 async def test_what_arrives_while_an_earlier_run_is_read_is_not_lost_and_what_came_before_is_not_doubled(
@@ -429,16 +429,16 @@ async def test_what_arrives_while_an_earlier_run_is_read_is_not_lost_and_what_ca
     house.timing = replace(house.timing, outcomes_at_once_max=1)  # so that reading takes a while
     await house.outcomes(*(tried(house.clock.now() - 4 + n, kept=True) for n in range(4)))
     response = await house.start()
-    response.arrived("playout", [channel_opened(house.clock.now())])
+    response.watch.arrived("playout", [channel_opened(house.clock.now())])
     await response.recover()
-    await response.tick()
-    assert await response.incidents() == []
+    await response.watch.tick()
+    assert await response.register.incidents() == []
     recovering = asyncio.create_task(response.recover())
     await asyncio.sleep(0)
-    response.arrived("playout", [channel_opened(house.clock.now())])
+    response.watch.arrived("playout", [channel_opened(house.clock.now())])
     await recovering
-    await response.tick()
-    assert len(await response.incidents()) == 1
+    await response.watch.tick()
+    assert len(await response.register.incidents()) == 1
 
 
 @pytest.mark.parametrize("blind", [frozenset(), frozenset({"signin"})])
@@ -454,12 +454,12 @@ async def test_what_is_not_answered_breaks_a_promise_unless_nothing_can_be_seen(
         tried(now + n / 10, verdict="asked", reason="", layer="door", promise=f"p{n}", device=f"d{n}")
         for n in range(100)
     ]
-    response.arrived("door", asked)
+    response.watch.arrived("door", asked)
     for _ in range(8):
         house.clock.advance(10)
-        response.arrived("signin", [tried(house.clock.now() - 5 + n / 2, kept=True) for n in range(10)])
-        await response.tick()
-    assert [incident.alarms[0].kind for incident in await response.incidents()] == ([] if blind else ["share"])
+        response.watch.arrived("signin", [tried(house.clock.now() - 5 + n / 2, kept=True) for n in range(10)])
+        await response.watch.tick()
+    assert [incident.alarms[0].kind for incident in await response.register.incidents()] == ([] if blind else ["share"])
 
 
 @pytest.mark.parametrize(
@@ -473,8 +473,8 @@ async def test_grace_times_are_the_operators_to_set(
     asked = tried(house.began_at, verdict="asked", reason="", step=step, layer=layer, promise="p", device="d")
     await house.fault(asked, tried(house.began_at + after_seconds, "a", kept=True, promise="p", device="d"))
     response = await house.start()
-    await response.look()
-    assert len(await response.hits("i")) == listed
+    await response.evaluations.look()
+    assert len(await response.register.hits("i")) == listed
 
 
 @pytest.mark.parametrize(("after_seconds", "listed"), [(5, 0), (6, 1)])
@@ -485,16 +485,16 @@ async def test_the_grace_time_of_a_message_is_the_operators_to_set(
     incident = await messages_fail(house, NORD)
     asked = sent(incident.since + 1, "m1")
     await house.outcomes(asked, structs.replace(asked, time=asked.time + after_seconds, verdict="kept"))
-    await house.response.look()
-    assert len(await house.response.hits("m")) == listed
+    await house.response.evaluations.look()
+    assert len(await house.response.register.hits("m")) == listed
 
 
 async def test_a_list_that_may_lack_somebody_says_so(house: House) -> None:
     house.around["incomplete"] = lambda: "7 outcomes were dropped"
     await house.fault(tried(house.began_at, "a"))
     response = await house.start()
-    await response.look()
-    listed, known = await response.listed("i"), await response.known("i")
+    await response.evaluations.look()
+    listed, known = await response.register.listed("i"), await response.evaluations.known("i")
     assert listed is not None and listed.incomplete == "7 outcomes were dropped"
     assert known is not None and known.incomplete == "7 outcomes were dropped"
 
@@ -505,12 +505,12 @@ async def test_a_fault_that_begins_is_an_incident_when_what_has_arrived_is_settl
     await house.outcomes(*(tried(now - 900 + n, kept=True) for n in range(900)))
     response = await house.start()
     refused = [tried(now + n / 20, f"s{n}") for n in range(100)]
-    response.arrived("signin", refused)
-    await response.tick()
-    assert await response.incidents() == []
+    response.watch.arrived("signin", refused)
+    await response.watch.tick()
+    assert await response.register.incidents() == []
     house.clock.advance(5 + house.timing.settling_seconds)
-    await response.tick()
-    (incident,) = await response.incidents()
+    await response.watch.tick()
+    (incident,) = await response.register.incidents()
     assert (incident.service, incident.alarms[0].kind) == ("television", "share")
     assert now - 1 <= incident.since <= now + 1
     assert incident.id.startswith("20231114-23") and house.changed == 1
@@ -523,18 +523,18 @@ async def test_a_database_that_fails_for_a_while_ends_no_watch(house: House, cap
     credit = ServiceCredit("i:b", "i", "b", 1_000, "NOK", "kick-off", "")
     await house.database.write(lambda t: store.give_credits(t, [credit], given_by="Kari", now=1.0))
     response = await house.start()
-    assert await response.tell("i", by="Kari") == 1
+    assert await response.announcements.tell("i", by="Kari") == 1
     tables = ("incident", "service_credit")
     running = asyncio.create_task(response.run())
     await eventually(lambda: said(house, "told"))
     for table in tables:
         await house.database.write(lambda t, table=table: t.execute(f"ALTER TABLE {table} RENAME TO no_{table}"))  # type: ignore[misc]
     caplog.clear()
-    response.arrived("playout", [channel_opened(house.clock.now())])
+    response.watch.arrived("playout", [channel_opened(house.clock.now())])
     await eventually(lambda: caplog.text.count("incident response waits for its database") > 5)
     for table in tables:
         await house.database.write(lambda t, table=table: t.execute(f"ALTER TABLE no_{table} RENAME TO {table}"))  # type: ignore[misc]
-    await eventually(lambda: response.open_incidents)
+    await eventually(lambda: response.register.open_incidents)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -547,25 +547,25 @@ async def said(house: House, kind: str) -> bool:
 async def test_what_a_person_says_during_a_look_goes_before_it(house: House) -> None:
     await house.fault(facts=[Fact("evidence", house.began_at + 20)])
     response = await house.start()
-    looking: asyncio.Task[Any] = asyncio.create_task(response.look())
+    looking: asyncio.Task[Any] = asyncio.create_task(response.evaluations.look())
     await asyncio.sleep(0)  # the look has begun, on the incident as it was
-    await response.act("i", Fact("dismiss", house.clock.now(), "Kari", "a test of ours"))
+    await response.actions.act("i", Fact("dismiss", house.clock.now(), "Kari", "a test of ours"))
     await looking
     assert (await house.incident()).dismissed
-    await response.look()
+    await response.evaluations.look()
     assert (await house.incident()).dismissed
 
 
 async def test_the_public_is_told_soon_of_a_promise_and_of_nothing_that_has_not_changed(house: House) -> None:
     await house.fault()
     response = await house.start()
-    await response.act("i", Fact("estimate", house.clock.now(), "Kari", solution_at=house.clock.now() + 600))
+    await response.actions.act("i", Fact("estimate", house.clock.now(), "Kari", solution_at=house.clock.now() + 600))
     assert house.changed == 1
-    await response.tick()
+    await response.watch.tick()
     assert house.changed == 1
-    await response.look()
-    assert house.changed == 2 and response.open_incidents == []
-    await response.look()
+    await response.evaluations.look()
+    assert house.changed == 2 and response.register.open_incidents == []
+    await response.evaluations.look()
     assert house.changed == 2
 
 
@@ -575,10 +575,10 @@ async def test_two_signs_at_once_are_both_taken(house: House) -> None:
         time=house.clock.now(), service="messages", step="stop-route", layer="sms-centre", verdict="kept",
         reason="misdelivery", dimensions={"link": "nord", "by": "rule:canaries"},
     )  # fmt: skip
-    response.arrived("playout", [channel_opened(house.clock.now())])
-    response.arrived("sms", [route])
-    await response.tick()
-    assert {incident.service for incident in await response.incidents()} == {"television", "messages"}
+    response.watch.arrived("playout", [channel_opened(house.clock.now())])
+    response.watch.arrived("sms", [route])
+    await response.watch.tick()
+    assert {incident.service for incident in await response.register.incidents()} == {"television", "messages"}
 
 
 @pytest.mark.parametrize(
@@ -601,22 +601,22 @@ async def test_after_a_restart_it_is_still_known_that_what_failed_in_the_fault_b
     house.timing = replace(house.timing, after_seconds=60.0)
     await house.fault(*third)
     await house.start()
-    await house.response.look()
+    await house.response.evaluations.look()
     assert (await house.incident()).state == state
 
 
 async def test_a_resolved_incident_is_looked_at_for_a_while_and_then_left(house: House) -> None:
     await house.fault(tried(house.began_at, "a"))
     response = await house.start()
-    await response.look()
+    await response.evaluations.look()
     assert (await house.incident()).state == "resolved"
     assert (house.clock.now() - WELL_SECONDS) > house.began_at
     house.clock.advance(house.timing.after_seconds - 1)
     await house.outcomes(tried(house.began_at, "late"))
-    await response.look()
-    assert len(await response.hits("i")) == 2
+    await response.evaluations.look()
+    assert len(await response.register.hits("i")) == 2
     house.clock.advance(1)
     looked_at = await house.incident()
     await house.outcomes(tried(house.clock.now() - 5, "now"))
-    await response.look()
-    assert len(await response.hits("i")) == 2 and await house.incident() == looked_at
+    await response.evaluations.look()
+    assert len(await response.register.hits("i")) == 2 and await house.incident() == looked_at

@@ -12,8 +12,8 @@ from response_house import FAULT_SECONDS, House, open_house, tried
 
 from prikkfri.assurance.impact import Hit, Impact, Scope, holder_of, name_devices
 from prikkfri.assurance.incidents import Fact
+from prikkfri.assurance.post_incident.service import RULE
 from prikkfri.assurance.response import store
-from prikkfri.assurance.response.service import RULE
 from prikkfri.assurance.store import join_devices
 from prikkfri.clock import ManualClock
 from prikkfri.storage import Location, open_database
@@ -33,9 +33,9 @@ async def _closed(house: House, *devices: str, facts: tuple[Fact, ...] = ()) -> 
     hits = [tried(house.began_at + n, device=device) for n, device in enumerate(devices)]
     await house.fault(*hits, tried(house.began_at, "known"), facts=facts)
     response = await house.start()
-    await response.look()
+    await response.evaluations.look()
     house.clock.advance(house.timing.after_seconds)
-    await response.look()
+    await response.evaluations.look()
 
 
 async def _sign_in(house: House, customer: str, device: str) -> None:
@@ -53,11 +53,11 @@ async def test_who_is_named_after_it_has_closed_is_on_the_list_and_credited_once
     await _sign_in(house, "passer-by", "d-on-no-list")
     assert await _waiting(house) == ["d-a"]
     response = await house.start()
-    before = await response.listed("i")
-    await response.look()
+    before = await response.register.listed("i")
+    await response.evaluations.look()
     assert await house.amounts() == {"known": 5_000, "a": 5_000}
-    assert {hit.key for hit in await response.hits("i")} == {"customer:known", "customer:a", "device:d-b"}
-    after = await response.listed("i")
+    assert {hit.key for hit in await response.register.hits("i")} == {"customer:known", "customer:a", "device:d-b"}
+    after = await response.register.listed("i")
     assert before and after and after.frozen == before.frozen and after.digest != before.digest
     incident = await house.incident()
     assert (incident.state, incident.hit) == ("resolved", 3)
@@ -68,7 +68,7 @@ async def test_who_is_named_after_it_has_closed_is_on_the_list_and_credited_once
     given = await house.given()
     await _sign_in(house, "a", "d-a")
     assert await _waiting(house) == []
-    await (await house.start()).look()
+    await (await house.start()).evaluations.look()
     assert await house.given() == given and await house.incident() == incident
 
 
@@ -80,16 +80,16 @@ async def test_some_at_a_time_and_gone_on_with_after_a_crash(house: House) -> No
     for device in devices:
         await _sign_in(house, device.removeprefix("d-"), device)
     response = await house.start()
-    await response.look()
+    await response.evaluations.look()
     assert await _waiting(house) == devices[2:] and len(await house.given()) == 3
     house.killed = True
     with pytest.raises(asyncio.CancelledError):
-        await response.look()
+        await response.evaluations.look()
     house.killed = False
     assert await _waiting(house) == devices[2:] and len(await house.given()) == 3
     response = await house.start()
     for _ in range(2):
-        await response.look()
+        await response.evaluations.look()
     assert await _waiting(house) == []
     assert set(await house.amounts()) == {"known", "0", "1", "2", "3", "4"}
 
@@ -99,12 +99,12 @@ async def test_nobodys_and_another_times_device_stays_without_a_name(house: Hous
     await _sign_in(house, "one", "d-two")
     await _sign_in(house, "two", "d-two")
     response = await house.start()
-    await response.look()
+    await response.evaluations.look()
     house.clock.advance(house.settings.outcomes_kept_days * DAY)
     await _sign_in(house, "late", "d-old")
-    await response.look()
+    await response.evaluations.look()
     assert await _waiting(house) == [] and set(await house.amounts()) == {"known"}
-    assert {hit.key for hit in await response.hits("i")} == {"customer:known", "device:d-two", "device:d-old"}
+    assert {hit.key for hit in await response.register.hits("i")} == {"customer:known", "device:d-two", "device:d-old"}
 
 
 async def test_without_proof_they_are_named_and_wait_for_a_person(house: House) -> None:
@@ -113,9 +113,9 @@ async def test_without_proof_they_are_named_and_wait_for_a_person(house: House) 
     await _closed(house, "d-a", facts=facts)
     await _sign_in(house, "a", "d-a")
     response = await house.start()
-    await response.look()
-    assert "customer:a" in {hit.key for hit in await response.hits("i")} and await house.amounts() == {}
-    assert await response.release("i", by="Ola") == 2
+    await response.evaluations.look()
+    assert "customer:a" in {hit.key for hit in await response.register.hits("i")} and await house.amounts() == {}
+    assert await response.actions.release("i", by="Ola") == 2
 
 
 async def test_above_the_cap_of_the_whole_they_wait_for_a_person(house: House) -> None:
@@ -124,16 +124,16 @@ async def test_above_the_cap_of_the_whole_they_wait_for_a_person(house: House) -
     await _closed(house, "d-a", "d-b")
     await _sign_in(house, "a", "d-b")
     response = await house.start()
-    await response.look()
-    assert set(await house.amounts()) == {"known"} and await response.release("i", by="Ola") == 1
+    await response.evaluations.look()
+    assert set(await house.amounts()) == {"known"} and await response.actions.release("i", by="Ola") == 1
 
 
 async def test_one_that_has_been_looked_back_on_is_credited_too(house: House) -> None:
     await _closed(house, "d-a")
     response = await house.start()
-    await response.act("i", Fact("review", house.clock.now(), "Kari"))
+    await response.actions.act("i", Fact("review", house.clock.now(), "Kari"))
     await _sign_in(house, "a", "d-a")
-    await response.look()
+    await response.evaluations.look()
     assert (await house.incident()).state == "reviewed" and set(await house.amounts()) == {"known", "a"}
 
 
@@ -142,7 +142,7 @@ async def test_another_incident_that_is_open_holds_nobody_up(house: House) -> No
     opened = replace(await house.incident(), id="open", state="confirmed", opened_at=house.clock.now())
     await house.database.write(lambda t: store.save_incident(t, opened))
     await _sign_in(house, "a", "d-a")
-    await (await house.start()).look()
+    await (await house.start()).evaluations.look()
     assert await _waiting(house) == [] and set(await house.amounts()) == {"known", "a"}
 
 
@@ -155,17 +155,17 @@ async def test_what_waits_for_an_incident_that_is_still_looked_at_holds_nobody_e
     await house.database.write(lambda t: store.save_incident(t, opened))
     await house.outcomes(*(tried(at, device=device) for device in ("d-a", "d-b", "d-c")))
     house.clock.advance(100)
-    await (await house.start()).look()
+    await (await house.start()).evaluations.look()
     for customer, device in (("1", "d-a"), ("2", "d-a"), ("1", "d-b"), ("2", "d-b"), ("c", "d-c"), ("d", "d-d")):
         await _sign_in(house, customer, device)
     house.timing = replace(house.timing, named_at_once_max=2)
     response = await house.start()
-    await response.look()
+    await response.evaluations.look()
     for _ in range(2):
-        await response.look()
+        await response.evaluations.look()
         assert await _waiting(house) == ["d-a", "d-b"], "nobody knows which of the two it was"
-    assert {hit.key for hit in await response.hits("open")} >= {"device:d-a", "device:d-b", "customer:c"}
-    assert {hit.key for hit in await response.hits("i")} == {"customer:known", "customer:c", "customer:d"}
+    assert {hit.key for hit in await response.register.hits("open")} >= {"device:d-a", "device:d-b", "customer:c"}
+    assert {hit.key for hit in await response.register.hits("i")} == {"customer:known", "customer:c", "customer:d"}
 
 
 async def test_who_had_the_device_before_has_it_still_when_nobody_has_come_since(house: House) -> None:
@@ -185,18 +185,18 @@ async def test_who_is_told_of_late_is_listed_and_credited_and_who_got_it_after_a
     at = house.began_at
     await house.outcomes(tried(at + 5, "late"), tried(at + 20, "known", kept=True))
     response = await house.start()
-    await response.look()
-    assert {hit.key for hit in await response.hits("i")} == {"customer:late", "device:d-b"}
+    await response.evaluations.look()
+    assert {hit.key for hit in await response.register.hits("i")} == {"customer:late", "device:d-b"}
     assert set(await house.amounts()) == {"known", "late"}
     incident = await house.incident()
     assert (incident.state, incident.hit, incident.doubted) == ("resolved", 2, 1)
     assert house.entries(incident, "doubted")
-    listed = await response.listed("i")
+    listed = await response.register.listed("i")
     assert listed and listed.frozen != listed.digest
     # Done once: nothing is left to do, and a day later nothing is done again.
     assert await house.database.read(store.late_incidents) == []
     given = await house.given()
-    await (await house.start()).look()
+    await (await house.start()).evaluations.look()
     assert await house.incident() == incident and await house.given() == given
 
 
@@ -214,11 +214,11 @@ async def test_what_is_told_late_of_another_time_or_by_a_device_makes_no_list_an
     # One that nobody knows any more, or of whose time outcomes are erased, is forgotten and stays as it is.
     await house.database.write(lambda t: t.execute("INSERT INTO incident_late (incident) VALUES ('gone'), ('i')"))
     response = await house.start()
-    before = await response.listed("i")
+    before = await response.register.listed("i")
     house.clock.advance(house.settings.outcomes_kept_days * DAY)
-    await response.look()
-    await response.look()
-    assert await house.database.read(store.late_incidents) == [] and await response.listed("i") == before
+    await response.evaluations.look()
+    await response.evaluations.look()
+    assert await house.database.read(store.late_incidents) == [] and await response.register.listed("i") == before
 
 
 async def test_while_it_is_looked_at_what_comes_late_waits_and_holds_no_other_up(house: House) -> None:
@@ -228,7 +228,7 @@ async def test_while_it_is_looked_at_what_comes_late_waits_and_holds_no_other_up
     opened = replace(await house.incident(), id="a-open", state="confirmed", opened_at=now, resolved_at=None)
     await house.database.write(lambda t: store.save_incident(t, opened))
     await house.database.write(lambda t: t.execute("INSERT INTO incident_late (incident) VALUES ('a-open'), ('i')"))
-    await (await house.start()).look()
+    await (await house.start()).evaluations.look()
     assert await house.database.read(store.late_incidents) == ["a-open"]
 
 

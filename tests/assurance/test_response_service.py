@@ -39,7 +39,7 @@ class Evening:
         self.taken += len(outcomes)
         now = self.clock.now()
         await self.database.write(lambda t: store.add_outcomes(t, "signin", page, now))
-        self.response.arrived("signin", outcomes)
+        self.response.watch.arrived("signin", outcomes)
 
     async def seconds(self, count: int, *, answered: bool = True, each: int = 3) -> None:
         """So many seconds in which people come to sign in, and are answered or not."""
@@ -55,11 +55,11 @@ class Evening:
                     outcomes.append(Outcome(time=at, layer="signin", verdict="kept", **kept))  # type: ignore[arg-type]
             await self.arrive(*outcomes)
             self.clock.advance(1)
-            await self.response.tick()
-            await self.response.look()
+            await self.response.watch.tick()
+            await self.response.evaluations.look()
 
     async def incident(self) -> Incident:
-        (found,) = await self.response.incidents()
+        (found,) = await self.response.register.incidents()
         return found
 
 
@@ -99,19 +99,19 @@ async def test_a_fault_is_told_by_its_beginning_and_what_the_rule_did_helps(even
     await evening.arrive(opened_by_rule(evening.clock.now() - 0.5))
     await evening.seconds(3, answered=False)
     suspicion = await evening.incident()
-    assert suspicion.state == "suspected" and await evening.response.told() == ()
+    assert suspicion.state == "suspected" and await evening.response.announcements.told() == ()
     await evening.seconds(20, answered=False)
     incident = await evening.incident()
     assert incident.state == "mitigated"
     assert incident.since == fault
     assert [entry.who for entry in incident.timeline if entry.kind == "mitigate"] == ["rule:fallback"]
-    (told,) = await evening.response.told()
+    (told,) = await evening.response.announcements.told()
     assert (told.title["en"], told.severity) == ("Major problems with signing in", "major_outage")
     await evening.seconds(40)
     incident = await evening.incident()
     assert incident.state == "resolved"
-    given = await evening.response.credits(incident.id)
-    hits = await evening.response.hits(incident.id)
+    given = await evening.response.register.credits(incident.id)
+    hits = await evening.response.register.hits(incident.id)
     # Nobody came to a customer's name on a device that never got in: they are listed, and wait to be known.
     assert len(hits) == 27 * 3 and given == []
 
@@ -124,7 +124,9 @@ async def test_a_suspicion_that_the_data_takes_back_is_nobodys_business(evening:
     await evening.seconds(45)
     incident = await evening.incident()
     assert (incident.state, incident.resolved_by, incident.confirmed_at) == ("resolved", "data", None)
-    assert await evening.response.told() == () and await evening.response.credits(incident.id) == []
+    assert (
+        await evening.response.announcements.told() == () and await evening.response.register.credits(incident.id) == []
+    )
 
 
 async def test_what_a_person_dismissed_gives_nobody_anything(evening: Evening) -> None:
@@ -139,11 +141,11 @@ async def test_what_a_person_dismissed_gives_nobody_anything(evening: Evening) -
     await evening.arrive(*refused)
     await evening.seconds(6)
     incident = await evening.incident()
-    await evening.response.act(incident.id, Fact("dismiss", evening.clock.now(), "Kari", "a test of ours"))
+    await evening.response.actions.act(incident.id, Fact("dismiss", evening.clock.now(), "Kari", "a test of ours"))
     await evening.seconds(10)
     incident = await evening.incident()
-    assert incident.dismissed and await evening.response.hits(incident.id) != []
-    assert await evening.response.credits(incident.id) == []
+    assert incident.dismissed and await evening.response.register.hits(incident.id) != []
+    assert await evening.response.register.credits(incident.id) == []
 
 
 async def test_what_was_dismissed_or_dealt_with_is_not_back_after_a_restart(evening: Evening) -> None:
@@ -151,7 +153,7 @@ async def test_what_was_dismissed_or_dealt_with_is_not_back_after_a_restart(even
     await evening.seconds(25, answered=False)
     incident = await evening.incident()
     assert incident.state in ("suspected", "confirmed")
-    await evening.response.act(incident.id, Fact("dismiss", evening.clock.now(), "Kari", "a test of ours"))
+    await evening.response.actions.act(incident.id, Fact("dismiss", evening.clock.now(), "Kari", "a test of ours"))
     dismissed = await evening.incident()
     blind = {"signin"}
     evening.response = Response(
@@ -167,7 +169,7 @@ async def test_what_was_dismissed_or_dealt_with_is_not_back_after_a_restart(even
         blind.clear()
     again = await evening.incident()
     assert (again.id, again.state, again.dismissed) == (dismissed.id, "resolved", True)
-    assert await evening.response.told() == () and again.reopened == 0
+    assert await evening.response.announcements.told() == () and again.reopened == 0
 
 
 async def deliver(evening: Evening, seconds: int, *, refusing: str, others: int = 4) -> None:
@@ -187,9 +189,9 @@ async def deliver(evening: Evening, seconds: int, *, refusing: str, others: int 
             )
         )  # fmt: skip
         evening.clock.advance(1)
-        await evening.response.tick()
+        await evening.response.watch.tick()
         if second % 2:
-            await evening.response.look()
+            await evening.response.evaluations.look()
 
 
 async def test_a_phone_that_is_off_is_no_incident_however_many_messages_are_sent_to_it(evening: Evening) -> None:
@@ -197,7 +199,7 @@ async def test_a_phone_that_is_off_is_no_incident_however_many_messages_are_sent
     await deliver(evening, 60, refusing="+4799999999", others=2)
     suspicion = await evening.incident()
     assert (suspicion.state, suspicion.confirmed_at) == ("suspected", None)
-    assert await evening.response.told() == ()
+    assert await evening.response.announcements.told() == ()
     await deliver(evening, 110, refusing="")
     assert ((await evening.incident()).state, (await evening.incident()).confirmed_at) == ("resolved", None)
 
@@ -224,13 +226,13 @@ async def test_a_crowd_that_waited_too_long_was_load(evening: Evening) -> None:
         ]  # fmt: skip
         await evening.arrive(*got_in)
         evening.clock.advance(1)
-        await evening.response.tick()
-        await evening.response.look()
+        await evening.response.watch.tick()
+        await evening.response.evaluations.look()
     incident = await evening.incident()
     assert came < incident.since < came + 2  # the first who were to wait too long
-    known = await evening.response.known(incident.id)
+    known = await evening.response.evaluations.known(incident.id)
     assert known is not None and known.load is not None and known.load.peak_per_second >= 80
-    [was_it_load] = [answer.text for answer in await evening.response.answers(known) if answer.number == 3]
+    [was_it_load] = [answer.text for answer in await evening.response.evaluations.answers(known) if answer.number == 3]
     assert was_it_load.startswith("Yes: sign-in was asked for at most 200%")
 
 
@@ -242,7 +244,7 @@ async def test_of_a_list_what_has_changed_is_written(evening: Evening) -> None:
         made = Impact(Scope((), 0.0, 1.0), tuple(hits), len(hits), 0, "digest")
         change = ListChange.between({each.key: each for each in before}, hits) if before is not None else None
         await evening.database.write(lambda t: response_store.save_impact(t, "i", made, "", 1.0, change=change))
-        return await evening.database.read(lambda q: response_store.hits_of(q, "i"))
+        return await evening.database.snapshot(lambda q: response_store.hits_of(q, "i"))
 
     first = [hit(number) for number in range(5)]
     assert await stored(first, None) == first
@@ -278,7 +280,7 @@ async def partly(evening: Evening, seconds: int, *, told: bool = True, broken: i
         if told:
             await evening.arrive(*outcomes)
             outcomes.clear()
-            await evening.response.tick()
+            await evening.response.watch.tick()
     return outcomes
 
 

@@ -1,6 +1,6 @@
 """The tables of incident response on both engines: what each statement changes, and what it must leave alone."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.store import Contact, FrozenList, ListedHit, ListSummary
 from prikkfri.journal import Page
-from prikkfri.storage import Database, Location, Row, open_database
+from prikkfri.storage import Database, Location, Parameters, Row, Snapshot, open_database
 
 TABLES = ("incident", "incident_impact", "incident_hit", "service_credit", "contact")
 
@@ -100,10 +100,10 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
     ours = incident("i")
     await area.write(lambda t: store.save_incident(t, ours))
     assert await area.read(lambda q: store.listed(q, "i")) is None
-    assert await area.read(lambda q: store.impact_of(q, ours)) is None
+    assert await area.snapshot(lambda q: store.impact_of(q, ours)) is None
     first = made(hit(1), hit(2), hit(3), digest="first")
     await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
-    assert await area.read(lambda q: store.impact_of(q, ours)) == (first, "", FrozenList("", 0.0))
+    assert await area.snapshot(lambda q: store.impact_of(q, ours)) == (first, "", FrozenList("", 0.0))
     await area.write(lambda t: store.freeze_impact(t, "i", 1_200.0))
     changed = hit(
         2, customer="", device="d-9", service="messages", step="deliver", first_asked=99.0, tries=8, unanswered=7,
@@ -113,15 +113,19 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
     for change in (None, between(first.hits, second.hits)):
         await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
         await area.write(lambda t, change=change: store.save_impact(t, "i", second, "a gap", 1_300.0, change=change))  # type: ignore[misc]
-        assert await area.read(lambda q: store.impact_of(q, ours)) == (second, "a gap", FrozenList("first", 1_200.0))
+        assert await area.snapshot(lambda q: store.impact_of(q, ours)) == (
+            second,
+            "a gap",
+            FrozenList("first", 1_200.0),
+        )
         assert await area.read(lambda q: store.listed(q, "i")) == ListSummary(
             1, 1_300.0, "second", "a gap", FrozenList("first", 1_200.0)
         )
-        assert await area.read(lambda q: store.hits_of(q, "i")) == [hit(1), changed]
+        assert await area.snapshot(lambda q: store.hits_of(q, "i")) == [hit(1), changed]
     # The same person with other evidence is the same line.
     other = hit(1, **{**vars(changed), "customer": "s-1"})
     await area.write(lambda t: store.save_impact(t, "i", made(other), "", 1.0, change=between([hit(1)], [other])))
-    assert other in await area.read(lambda q: store.hits_of(q, "i"))
+    assert other in await area.snapshot(lambda q: store.hits_of(q, "i"))
 
 
 @pytest.mark.usefixtures("neighbour")
@@ -131,12 +135,12 @@ async def test_a_long_list_is_written_whole_in_parts(area: Database) -> None:
     await area.write(lambda t: store.save_impact(t, "i", made(*everybody), "", 1.0, change=whole))
     count = "SELECT COUNT(*), MIN(first_asked), MAX(first_asked) FROM incident_hit WHERE incident = 'i'"
     assert await area.read(lambda q: q.fetch_one(count)) == (4_001, 10.0, 4_010.0)
-    assert await area.read(lambda q: store.hits_of(q, "i")) == sorted(everybody, key=lambda each: each.key)
+    assert await area.snapshot(lambda q: store.hits_of(q, "i")) == sorted(everybody, key=lambda each: each.key)
     first, count = await area.read(lambda q: store.first_hits(q, "i", most=2))
     assert (first, count) == ([everybody[0], everybody[1]], len(everybody))
     change = between(everybody, [everybody[7]])
     await area.write(lambda t: store.save_impact(t, "i", made(everybody[7]), "", 1.0, change=change))
-    assert await area.read(lambda q: store.hits_of(q, "i")) == [everybody[7]]
+    assert await area.snapshot(lambda q: store.hits_of(q, "i")) == [everybody[7]]
 
 
 async def test_many_credits_are_given_once_each_and_read_whole(area: Database) -> None:
@@ -153,25 +157,44 @@ async def test_many_credits_are_given_once_each_and_read_whole(area: Database) -
     ]
 
 
-class Overwritten:
-    """Answers of a database in which a list of two is written anew while it is read for the first time."""
+class Meanwhile:
+    """Asks a snapshot; after its first question somebody else writes."""
 
-    def __init__(self) -> None:
-        self.read = 0
+    at_one_moment = True
 
-    async def fetch_one(self, statement: str, parameters: Any = None) -> tuple[str]:
-        return ("after" if self.read else "before",)
+    def __init__(self, queries: Snapshot, write: Callable[[], Awaitable[Any]]) -> None:
+        self.queries, self.write = queries, write
+        self.asked = 0
 
-    async def fetch(self, statement: str, parameters: Any = None) -> list[Any]:
-        self.read += 1
-        names = ["s-1", "s-2"] if self.read > 1 else ["s-1"]
-        return [(f"customer:{name}", name, "d", "television", "sign-in", 1.0, 1, 1, "", None, True) for name in names]
+    async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        found = await self.queries.fetch(sql, parameters)
+        await self._asked()
+        return found
+
+    async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
+        found = await self.queries.fetch_one(sql, parameters)
+        await self._asked()
+        return found
+
+    async def _asked(self) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            await self.write()
 
 
-async def test_a_list_that_is_written_while_it_is_read_is_read_again() -> None:
-    overwritten = Overwritten()
-    hits = await store.hits_of(overwritten, "i")  # type: ignore[arg-type]
-    assert ([each.customer for each in hits], overwritten.read) == (["s-1", "s-2"], 2)
+async def test_a_list_that_is_written_while_it_is_read_is_told_as_it_was_with_its_own_digest(area: Database) -> None:
+    """Statement by statement its digest was that of one list, and those on it were of another."""
+    ours, before, after = incident("i"), made(hit(1), hit(2), digest="before"), made(hit(3), digest="after", asked=4)
+    await area.write(lambda t: store.save_incident(t, ours))
+    await area.write(lambda t: store.save_impact(t, "i", before, "", 1.0))
+
+    async def write() -> None:
+        await area.write(lambda t: store.save_impact(t, "i", after, "", 2.0))
+
+    told = await area.snapshot(lambda q: store.impact_of(Meanwhile(q, write), ours))
+    assert told is not None and told[0] == before
+    again = await area.snapshot(lambda q: store.impact_of(q, ours))
+    assert again is not None and again[0] == after
 
 
 def between(before: Sequence[Hit], after: Sequence[Hit]) -> ListChange:

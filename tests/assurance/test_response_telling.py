@@ -9,9 +9,9 @@ from response_house import House, open_house, tried
 from waiting import eventually
 
 from prikkfri.assurance.incidents import Fact
+from prikkfri.assurance.post_incident.service import RULE
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
-from prikkfri.assurance.response.service import RULE
 from prikkfri.clock import ManualClock
 from prikkfri.storage import Location
 
@@ -39,9 +39,9 @@ async def told(house: House) -> dict[str, str]:
 
 async def say_so(house: House, by: str = "Kari") -> int:
     """A person has them told; returns how many were still to be."""
-    untold = await house.response.tell("i", by=by)
+    untold = await house.response.announcements.tell("i", by=by)
     if untold:
-        await house.response.tell_next()
+        await house.response.announcements.tell_next()
     return untold
 
 
@@ -55,7 +55,7 @@ async def test_each_one_credited_is_told_once_with_their_own_amount(house: House
     assert await told(house) == {"a": "m-1", "b": "m-2", "c": "m-3"}
     assert {each.told_at for each in await house.given()} == {house.clock.now()}
     assert house.entries(await house.incident(), "told") == [("Kari", "3 customers were told by SMS")]
-    known = await house.response.known("i")
+    known = await house.response.evaluations.known("i")
     assert known is not None and (known.credited, known.told) == (3, 3)
     # Saying so again tells nobody, before and after a restart.
     house.sms.accepted.clear()
@@ -65,9 +65,13 @@ async def test_each_one_credited_is_told_once_with_their_own_amount(house: House
 
 
 async def test_two_people_who_say_so_at_once_tell_each_one_once(house: House) -> None:
-    assert await house.response.tell("i", by="Kari") == await house.response.tell("i", by="Ola") == 3
-    await house.response.tell_next()
-    await house.response.tell_next()
+    assert (
+        await house.response.announcements.tell("i", by="Kari")
+        == await house.response.announcements.tell("i", by="Ola")
+        == 3
+    )
+    await house.response.announcements.tell_next()
+    await house.response.announcements.tell_next()
     assert sorted(to for _, to, _ in house.sms.accepted) == ["+47-a", "+47-b", "+47-c"]
     assert len(house.entries(await house.incident(), "told")) == 1
 
@@ -76,7 +80,7 @@ async def test_who_could_not_be_told_is_told_when_somebody_says_so_again(house: 
     house.sms.refuses = {"+47-b"}
     assert await say_so(house) == 3
     assert await told(house) == {"a": "m-1", "c": "m-2"}
-    known = await house.response.known("i")
+    known = await house.response.evaluations.known("i")
     assert known is not None and known.told == 2
     house.sms.refuses = set()
     await house.start()
@@ -101,15 +105,15 @@ async def test_while_nobody_knows_the_numbers_nobody_counts_as_told(house: House
 
 async def test_after_a_crash_between_sending_and_marking_nobody_is_told_twice(house: House) -> None:
     house.sms.never_answers = {"+47-b"}
-    await house.response.tell("i", by="Kari")
-    telling = asyncio.create_task(house.response.tell_next())
+    await house.response.announcements.tell("i", by="Kari")
+    telling = asyncio.create_task(house.response.announcements.tell_next())
     await eventually(lambda: house.sms.sent_to("+47-b"))
     telling.cancel()  # the process is killed here
     with contextlib.suppress(asyncio.CancelledError):
         await telling
     house.sms.never_answers = set()
     response = await house.start()
-    known = await response.known("i")
+    known = await response.evaluations.known("i")
     assert known is not None and known.told == 1  # of the other nobody knows
     assert await say_so(house, by="Ola") == 1
     assert [len(house.sms.sent_to(f"+47-{who}")) for who in CUSTOMERS] == [1, 1, 1]
@@ -130,11 +134,11 @@ async def test_after_an_answer_that_was_lost_that_one_is_not_told_twice_and_the_
 async def test_the_running_role_tells_whenever_somebody_says_so(house: House) -> None:
     running = asyncio.create_task(house.response.run())
     house.sms.refuses = {"+47-c"}
-    assert await house.response.tell("i", by="Kari") == 3
+    assert await house.response.announcements.tell("i", by="Kari") == 3
     await eventually(lambda: len(house.sms.accepted) == 2)
     await eventually(lambda: said(house, 1))
     house.sms.refuses = set()
-    assert await house.response.tell("i", by="Kari") == 1
+    assert await house.response.announcements.tell("i", by="Kari") == 1
     await eventually(lambda: said(house, 2))
     assert sorted(await told(house)) == list(CUSTOMERS)
     running.cancel()
@@ -143,12 +147,12 @@ async def test_the_running_role_tells_whenever_somebody_says_so(house: House) ->
 
 
 async def test_telling_goes_on_after_a_failure_of_the_database(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    assert await house.response.tell("i", by="Kari") == 3
+    assert await house.response.announcements.tell("i", by="Kari") == 3
     await house.database.write(lambda t: t.execute("ALTER TABLE service_credit RENAME TO away"))
     running = asyncio.create_task(house.response.run())
     await eventually(lambda: "those hit were not all told" in caplog.text)
     await house.database.write(lambda t: t.execute("ALTER TABLE away RENAME TO service_credit"))
-    assert await house.response.tell("i", by="Ola") == 3
+    assert await house.response.announcements.tell("i", by="Ola") == 3
     await eventually(lambda: said(house, 1))
     assert sorted(await told(house)) == list(CUSTOMERS) and len(house.sms.accepted) == 3
     running.cancel()
@@ -161,9 +165,9 @@ async def said(house: House, times: int) -> bool:
 
 
 async def test_what_people_do_is_refused_for_an_incident_that_is_not_there(house: House) -> None:
-    assert await house.response.tell("nothing", by="Kari") == 0
+    assert await house.response.announcements.tell("nothing", by="Kari") == 0
     with pytest.raises(Exception, match="there is no incident nothing"):
-        await house.response.release("nothing", by="Kari")
+        await house.response.actions.release("nothing", by="Kari")
     with pytest.raises(Exception, match="there is no incident nothing"):
-        await house.response.act("nothing", Fact("note", 1.0, "Kari", "?"))
-    assert await house.response.known("nothing") is None
+        await house.response.actions.act("nothing", Fact("note", 1.0, "Kari", "?"))
+    assert await house.response.evaluations.known("nothing") is None

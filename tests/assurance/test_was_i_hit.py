@@ -17,7 +17,8 @@ from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import http, store
-from prikkfri.assurance.response.service import CustomerIncident, Response
+from prikkfri.assurance.response.announcements.service import Announcements, CustomerIncident
+from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.segments import Segment
 from prikkfri.clock import ManualClock
@@ -82,7 +83,7 @@ async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
     response = Response(database, settings=Settings(), surroundings=surroundings(), clock=clock, zone=zone)
     key = signing_key(location.home, "signin-device")
     publish_public_key(location.home, "device", "signin", key)
-    edge = http.application(response, DeviceTokens(location.home, clock), viewer_origin=VIEWER)
+    edge = http.application(response.announcements, DeviceTokens(location.home, clock), viewer_origin=VIEWER)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://assurance") as client:  # type: ignore[arg-type]
         yield House(client, database, clock, key, response)
     await database.close()
@@ -134,7 +135,7 @@ async def test_a_signed_out_device_is_answered_no_more(house: House, location: L
     assert tokens.judge(signed) == (known, "revoked")
 
 
-class Held(Response):
+class Held(Announcements):
     """One whose database takes its time, or is not there."""
 
     let_go: asyncio.Event
@@ -150,8 +151,14 @@ class Held(Response):
 async def test_a_crowd_that_asks_is_refused_beyond_a_few_and_those_who_come_after_it_are_answered(
     house: House, location: Location
 ) -> None:
+    response = house.response
     held = Held(
-        house.database, settings=Settings(), surroundings=surroundings(), clock=house.clock, zone=ZoneInfo("UTC")
+        house.database,
+        response.register,
+        response.actions,
+        surroundings=surroundings(),
+        clock=house.clock,
+        zone=ZoneInfo("UTC"),
     )
     held.let_go = asyncio.Event()
     timing = Timing(asked_at_once_max=3)
@@ -173,8 +180,14 @@ async def test_a_crowd_that_asks_is_refused_beyond_a_few_and_those_who_come_afte
 
 @pytest.mark.parametrize("dead", [True, False])
 async def test_when_nothing_can_be_looked_up_that_is_said_soon(house: House, location: Location, dead: bool) -> None:
+    response = house.response
     held = Held(
-        house.database, settings=Settings(), surroundings=surroundings(), clock=house.clock, zone=ZoneInfo("UTC")
+        house.database,
+        response.register,
+        response.actions,
+        surroundings=surroundings(),
+        clock=house.clock,
+        zone=ZoneInfo("UTC"),
     )
     held.let_go, held.dead = asyncio.Event(), dead
     timing = Timing(answer_seconds_max=0.001, asked_at_once_max=1)

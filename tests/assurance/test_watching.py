@@ -53,6 +53,21 @@ def test_silence_is_a_plunge() -> None:
     assert watch.standing == alarms
 
 
+@pytest.mark.parametrize("blind", ["signin", "signin/b"])
+def test_of_two_processes_the_one_that_is_read_is_not_half_of_what_comes(blind: str) -> None:
+    """While the other cannot be read, fewer is no plunge; that more of what is seen breaks is a fault all the same."""
+    seen = "signin/b" if blind == "signin" else "signin"
+    half = [(seen, outcome) for _, outcome in crowd(START + 120, 60, each=4)]
+    for unread, plunges in ((frozenset({blind}), []), (frozenset[str](), ["plunge"])):
+        _, alarms = advance(ordinary(), half, SETTINGS, until=START + 180, blind=unread)
+        assert [alarm.kind for alarm in alarms] == plunges
+    broken = [(seen, outcome) for _, outcome in crowd(START + 120, 20, verdict="broken")]
+    _, alarms = advance(ordinary(), broken, SETTINGS, until=START + 140, blind=frozenset({blind}))
+    assert "share" in [alarm.kind for alarm in alarms]
+    _, alarms = advance(ordinary(), [], SETTINGS, until=START + 180, blind=frozenset({blind}))
+    assert alarms == ()
+
+
 def test_a_stream_that_cannot_be_read_is_not_silence() -> None:
     watch, alarms = advance(ordinary(), [], SETTINGS, until=START + 180, blind=frozenset({"signin"}))
     assert alarms == ()

@@ -39,6 +39,46 @@ async def test_writes_that_arrive_together_are_committed_together(table: Databas
     assert table.counters.groups - before <= 3
 
 
+async def test_a_snapshot_is_of_one_moment_and_holds_up_neither_writers_nor_other_reads(table: Database) -> None:
+    await table.write(lambda t: insert(t, 1))
+    count = "SELECT COUNT(*) FROM thing"
+
+    async def twice(queries: Queries) -> list[object]:
+        before = await queries.fetch_one(count)
+        await table.write(lambda t: insert(t, 2))
+        assert await ids(table) == [1, 2]
+        return [before, await queries.fetch_one(count)]
+
+    assert await table.snapshot(twice) == [(1,), (1,)]
+    assert await table.snapshot(lambda q: q.fetch_one(count)) == (2,)
+
+
+async def test_a_snapshot_that_fails_or_is_broken_off_is_over(table: Database) -> None:
+    """Held, its moment would be the next one's, and an old log would not go."""
+    begun = asyncio.Event()
+    count = "SELECT COUNT(*) FROM thing"
+
+    async def stay(queries: Queries) -> None:
+        await queries.fetch_one(count)
+        begun.set()
+        await asyncio.Event().wait()
+
+    staying = asyncio.create_task(table.snapshot(stay))
+    await begun.wait()
+    staying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await staying
+    with pytest.raises(StorageError):
+        await table.snapshot(lambda q: q.fetch("SELECT nothing FROM nowhere"))
+    await table.write(lambda t: insert(t, 1))
+    assert await table.snapshot(lambda q: q.fetch_one(count)) == (1,)
+    assert await ids(table) == [1]
+    both = await asyncio.gather(*(table.snapshot(lambda q: q.fetch_one(count)) for _ in range(3)))
+    assert both == [(1,)] * 3
+    with pytest.raises(StorageError):
+        await table.snapshot(lambda q: q.fetch_one("INSERT INTO thing (id, name) VALUES (7, 'x') RETURNING id"))
+
+
 async def test_a_parameter_is_what_its_name_says_wherever_and_however_often_it_stands(table: Database) -> None:
     """What a statement does not name is not used; what it names has to be given."""
     rows = [{"name": f"n{id}", "id": id, "unused": "x"} for id in range(4)]

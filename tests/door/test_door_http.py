@@ -451,7 +451,7 @@ async def test_signins_report_is_asked_for_with_the_command_key_and_not_trusted_
         return httpx.Response(status, json=body)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(signin)) as client:
-        assert await asking_signin(client, "http://localhost:8081", tmp_path)() == expected
+        assert await asking_signin(client, ["http://localhost:8081"], tmp_path)() == expected
 
 
 @pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), None])
@@ -462,7 +462,7 @@ async def test_a_signin_that_is_dead_or_talks_nonsense_is_silent(tmp_path: Path,
         return httpx.Response(200, content=b"{ torn")
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(dead)) as client:
-        assert await asking_signin(client, "http://localhost:8081", tmp_path)() is None
+        assert await asking_signin(client, ["http://localhost:8081"], tmp_path)() is None
 
 
 async def test_the_wait_of_whoever_comes_now_is_told_to_anybody(build: BuildDoor) -> None:

@@ -129,7 +129,9 @@ def test_a_room_is_scheduled_on_the_installations_clocks_and_withdrawn(installed
     [
         (("rate", "11"), PrikkfriError, "not done: signin says that it can take 10 a second; to order more"),
         (("open",), PrikkfriError, "not done: everybody would be let in at once"),
-        (("pause", "--reason", "lunch"), PrikkfriError, "not done: a pause has a reason: fault, maintenance, other"),
+        (("pause", "--reason", "lunch"), UsageError, "--reason: there is no reason 'lunch'; the reasons are fault, "),
+        (("rate", "0"), UsageError, "PEOPLE is 0.1 to 100000 a second, not 0; to let nobody in: prikkfri line pause"),
+        (("rate", "nan"), UsageError, "PEOPLE is 0.1 to 100000 a second, not nan"),
         (("schedule",), UsageError, "say which: --opens TIME, or --withdraw"),
         (("schedule", "--opens", "2030-01-01", "--withdraw"), UsageError, "say which: --opens TIME, or --withdraw"),
         (("schedule", "--opens", "tonight"), UsageError, "--opens tonight: that is no moment"),

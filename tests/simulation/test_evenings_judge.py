@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ import pytest
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.remedies import Trial
+from prikkfri.assurance.response.actions.service import Actions
 from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, until
-from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.evaluations.service import Evaluations
+from prikkfri.assurance.response.service import Response, ResponseRooms
+from prikkfri.assurance.response.watching.service import SeriesWatch
 from prikkfri.assurance.service import Assurance
 from prikkfri.assurance.watching import Watch
 from prikkfri.journal import Page, Source
@@ -124,24 +128,29 @@ def test_an_evening_by_lot_is_found_right(seed: int) -> None:
     assert judged.findings == (), f"seed {seed}: {judged.drawn}"
 
 
-class ByLayerAlone(Response):
+def with_room(**rooms: Any) -> Parts:
+    """Incident response with a fault in one of its rooms."""
+    return Parts(response=partial(Response, rooms=ResponseRooms(**rooms)))
+
+
+class ByLayerAlone(Evaluations):
     async def _list(self, seen: Evaluation, now: float) -> bool:
         incident = seen.incident
-        outcomes = await self._outcomes(incident.since - BEFORE_SECONDS, now + 1)
+        outcomes = await self._register.outcomes(incident.since - BEFORE_SECONDS, now + 1)
         places = tuple(segment.base for segment in incident.segments)
         scope = Scope(places, incident.since, until(incident, now))
         made = impact(outcomes, scope, now=now, expectations=self._expectations)
         return await super()._list(replace(seen, impact=made), now)
 
 
-class WithoutKey(Response):
-    async def _trial(self, *arguments: Any, **known: Any) -> Trial | None:
-        tried = await super()._trial(*arguments, **known)
+class WithoutKey(Actions):
+    async def trial(self, *arguments: Any, **known: Any) -> Trial | None:
+        tried = await super().trial(*arguments, **known)
         at = self._clock.now()
         return tried and replace(tried, credits=tuple(replace(c, key=f"{c.key}:{at}") for c in tried.credits))
 
 
-class Forgetting(Response):
+class Forgetting(SeriesWatch):
     async def recover(self) -> None:
         self.began_at = self._clock.now()
         await super().recover()
@@ -177,10 +186,10 @@ def losing_position(source: Source) -> Source:
 @pytest.mark.parametrize(
     ("parts", "disturbance", "faults", "figure"),
     [
-        (Parts(response=ByLayerAlone), UNDISTURBED, [PARTNER], "hit_wrongly_listed"),
+        (with_room(evaluations=ByLayerAlone), UNDISTURBED, [PARTNER], "hit_wrongly_listed"),
         (Parts(source=losing_position), away(170.0, 15.0), [SIGN_IN], "hit_missed"),
         (Parts(assurance=DropsLate), replace(UNDISTURBED, late_part=0.4), [WATCHING], "hit_missed"),
-        (Parts(response=WithoutKey), away(410.0, 1.0), [SIGN_IN], "credited_twice"),
+        (with_room(actions=WithoutKey), away(410.0, 1.0), [SIGN_IN], "credited_twice"),
     ],
     ids=["a list by layer alone", "a lost position", "a late outcome dropped", "credits without their key"],
 )
@@ -190,7 +199,7 @@ def test_a_fault_of_the_product_is_noticed(
     # Few messages, that nothing else is late; or many, and phones that are off at other partners, too.
     messages: dict[str, float] = {"messages_part": 0.02} if WATCHING in faults else {}
     messages = {"messages_part": 0.6, "phones_off": 0.05, "partners": 2} if PARTNER in faults else messages
-    longer = {"seconds": 460.0} if "Key" in parts.response.__name__ else {}
+    longer = {"seconds": 460.0} if figure == "credited_twice" else {}
     judged = played(small(*faults, disturbance=disturbance, **messages, **longer), parts)
     assert judged.figures.faults == 1
     assert getattr(judged.figures, figure) > 0, judged.findings
@@ -199,12 +208,12 @@ def test_a_fault_of_the_product_is_noticed(
 def test_alarms_that_are_forgotten_at_a_restart_are_noticed() -> None:
     short = replace(SIGN_IN, spells=((150.0, 200.0),))
     plan = small(short, disturbance=away(156.0, 46.0))
-    judged, whole = played(plan, Parts(response=Forgetting)), played(plan)
+    judged, whole = played(plan, with_room(watch=Forgetting)), played(plan)
     assert judged.figures.found < judged.figures.faults, judged.findings
     assert whole.findings == (), "without the fault of ours it is found"
 
 
-class HeldUp(Response):
+class HeldUp(SeriesWatch):
     """An alarm of a share stands for as long as anything is left of the slightest alternative."""
 
     def _advance(self, *arguments: Any, **known: Any) -> tuple[Watch, tuple[Alarm, ...]]:
@@ -216,7 +225,7 @@ class HeldUp(Response):
 
 
 def test_an_alarm_that_hides_the_next_fault_is_noticed() -> None:
-    held_up, whole = (evening(15, parts=parts, table=AGAIN) for parts in (Parts(response=HeldUp), Parts()))
+    held_up, whole = (evening(15, parts=parts, table=AGAIN) for parts in (with_room(watch=HeldUp), Parts()))
     assert (held_up.figures.faults, held_up.figures.found) == (2, 1), held_up.findings
     assert held_up.figures.hit_missed > 20
     assert (whole.figures.found, whole.findings) == (2, ()), "without the fault of ours it is found"

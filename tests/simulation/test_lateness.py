@@ -5,13 +5,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from waiting import eventually
 
 from prikkfri.clock import ManualClock
-from prikkfri.simulation.company import Usage, family, keep_company, others_share, usage
+from prikkfri.simulation.company import Usage, backends, family, keep_company, others_share, usage
 from prikkfri.simulation.lateness import (
     LATE_SECONDS,
     LATE_SECONDS_MAX,
@@ -126,9 +127,37 @@ def test_the_machine_is_read_as_linux_shows_it(tmp_path: Path) -> None:
         (proc / str(process) / "stat").write_text(f"{process} (a) b (c) {' '.join(fields)}")
     (proc / "sys").mkdir()
     (proc / "stat").write_text("cpu  1 20 300 4000 50000 600000 7000000 80000000 9 9\ncpu0 1 1\n")
-    assert usage(home, proc) == Usage(87_600_321, 54_000, {mine: 8, role: 21, 700_002: 301})
+    assert usage(home, proc=proc) == Usage(87_600_321, 54_000, {mine: 8, role: 21, 700_002: 301})
     (proc / "stat").write_text("something else")
-    assert usage(home, proc) is None and usage(home, tmp_path / "nowhere") is None
+    assert usage(home, proc=proc) is None and usage(home, proc=tmp_path / "nowhere") is None
+
+
+def test_who_works_for_a_database_is_told_from_those_who_work_for_others() -> None:
+    titles = {
+        2: "/usr/lib/postgresql/18/bin/postgres -D /var/lib/postgresql",
+        3: "postgres: checkpointer",
+        4: "postgres: walwriter",
+        5: "postgres: prikkfri evening [local] COMMIT",
+        6: "postgres: prikkfri other 10.0.0.1(4711) idle",
+        7: "postgres: logical replication launcher",
+        13: "postgres: checkpointer",
+        14: "postgres: prikkfri other [local] idle",
+    }
+    parents = {process: 1 if process == 2 else 12 if process > 10 else 2 for process in titles}
+    assert backends(titles, parents, "evening") == {3, 4, 5}
+    assert backends(titles, parents, "other") == {3, 4, 6, 13, 14}
+    assert backends(titles, parents, "nobody's") == set()
+
+
+def test_what_a_database_server_does_for_the_roles_is_no_company(tmp_path: Path, postgres_url: str) -> None:
+    """It was: rehearsals on PostgreSQL said that the machine was too busy for what they did to it themselves."""
+    with psycopg.connect(postgres_url) as connection:
+        process = connection.info.backend_pid
+        before = usage(tmp_path, postgres_url)
+        connection.execute("SELECT count(*) FROM generate_series(1, 2000000)")
+        after = usage(tmp_path, postgres_url)
+    assert before is not None and after is not None and after.ours[process] - before.ours[process] > 5
+    assert process not in (usage(tmp_path) or before).ours
 
 
 async def test_company_is_kept_until_it_is_known_no_more() -> None:

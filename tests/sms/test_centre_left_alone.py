@@ -19,7 +19,8 @@ from sms_house import House, Peer
 from waiting import eventually
 
 from prikkfri.assurance.http import RoleClient
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.assurance.service import Assurance
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import read_page
@@ -129,7 +130,8 @@ class Duty:
         self.assurance = Assurance(
             database, sources={"sms": lambda stream, after: read_page(at.database, stream, after)},
             neighbours=self._neighbours, clock=at.clock, settings=Settings(), operator="Test",
-            status_url="http://status", zone=OSLO, arrived=self.response.arrived, told=self.response.told,
+            status_url="http://status", zone=OSLO, arrived=self.response.watch.arrived,
+            told=self.response.announcements.told,
         )  # fmt: skip
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -140,9 +142,9 @@ class Duty:
     async def second(self, since: int) -> None:
         while await self.assurance.step("sms") == 0.0:
             pass
-        await self.response.tick()
+        await self.response.watch.tick()
         if since % LOOK_SECONDS == 0:
-            await self.response.look()
+            await self.response.evaluations.look()
             await self.assurance.publish()
 
     async def close(self) -> None:
@@ -190,7 +192,7 @@ async def hour(at: House, folder: Path, *, sick: bool) -> Duty:
 async def test_an_hour_of_the_real_centre_left_alone_is_announced_as_nothing(house: Any, tmp_path: Path) -> None:
     async with house() as at:
         duty = await hour(at, tmp_path, sick=False)
-        incidents = await duty.response.incidents()
+        incidents = await duty.response.register.incidents()
         assert [(each.state, each.alarms[0].sentence) for each in incidents if each.confirmed_at] == []
         parts = [part for document in duty.published for part in document["components"] if part["id"] == "messages"]
         assert {part["state"] for part in parts} <= {"operational", "unknown"}
@@ -207,7 +209,7 @@ async def test_the_same_hour_with_a_network_that_takes_nothing_for_a_while_is_an
 ) -> None:
     async with house() as at:
         duty = await hour(at, tmp_path, sick=True)
-        confirmed = [each for each in await duty.response.incidents() if each.confirmed_at]
+        confirmed = [each for each in await duty.response.register.incidents() if each.confirmed_at]
         assert {each.service for each in confirmed} == {"messages"}
         states = [part["state"] for told in duty.published for part in told["components"] if part["id"] == "messages"]
         assert any(state.endswith("_outage") for state in states)

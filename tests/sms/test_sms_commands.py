@@ -64,6 +64,10 @@ def centre(tmp_path: Path) -> Iterator[Centre]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     account = '[[sms.accounts]]\nsystem_id = "shop"\npassword = "secret"\nsenders = ["Shop"]\n'
+    account += (
+        '[[sms.links]]\nname = "syd/1"\npartner = "Syd"\nhost = "h"\nport = 1\nsystem_id = "u"\npassword = "s"\n'
+        'prefixes = ["47"]\n'
+    )
     (tmp_path / "prikkfri.toml").write_text(f"{account}[roles.sms]\nport = {server.server_address[1]}\n")
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -110,6 +114,11 @@ def test_what_is_in_quarantine_is_listed_and_the_exit_code_says_whether_there_is
     none = centre.ran("quarantine", "--link", "syd/1")
     assert (none.exit_code, none.stdout) == (0, "nothing is in quarantine\n")
     assert json.loads(centre.ran("quarantine", "--json", "-").stdout) == [ENTRY]
+    centre.answers |= {"GET /quarantine?link=nope": [(200, [])], "POST /quarantine": [(200, {"discarded": 0})]}
+    for option, typed in (("--link", ("--link", "nope")), ("--receipts-of", ("discard", "--receipts-of", "nope"))):
+        told = centre.ran("quarantine", *typed)
+        assert isinstance(told.exception, UsageError) and told.stdout == ""
+        assert str(told.exception) == f"{option}: there is no link 'nope'; there are syd/1"
     assert isinstance(centre.ran("quarantine", "--link", "nord", "show", "m1").exception, UsageError)
 
 

@@ -16,23 +16,42 @@ import uvloop
 
 from prikkfri.app.connections import Connections, limits_for, raise_descriptor_limit
 from prikkfri.app.internal_network import Identity
-from prikkfri.app.limits import smpp_connections_for
+from prikkfri.app.limits import LIMITS, smpp_connections_for
 from prikkfri.app.locks import hold_lock, out_of_reach
 from prikkfri.app.logs import configure_logs
-from prikkfri.app.process import run_until_stopped, say_ready
+from prikkfri.app.process import run_until_stopped, say_it_waits, say_ready
 from prikkfri.app.roles import Role, build
+from prikkfri.app.roles.journals import location_of
 from prikkfri.app.serving import listen, listen_at, serve, with_health
-from prikkfri.clock import SystemClock
-from prikkfri.config import ROLES, Config, load
+from prikkfri.app.standby import turn_of
+from prikkfri.clock import Clock, SystemClock
+from prikkfri.config import ROLES, Config, load, process_name
 from prikkfri.errors import FatalError, StorageError, StorageUnavailable, StorageUnwritable, UsageError
+from prikkfri.storage.opening import AREAS, unreachable
 
 log = logging.getLogger("prikkfri.app")
 
 
+async def until_database(name: str, config: Config, clock: Clock) -> None:
+    """Waits until a role's PostgreSQL answers, if it has one: ended, it would be started later and later."""
+    location, said = location_of(config), ""
+    while name in AREAS and location.url and (trouble := await unreachable(location, name)):
+        if trouble != said:
+            log.warning("waits for its database: %s", trouble)
+        said = trouble
+        await clock.sleep(LIMITS.database_asked_seconds)
+    if said:
+        log.info("its database answers")
+
+
 async def run(name: str, config: Config) -> None:
-    """Runs one role until cancelled."""
-    with contextlib.ExitStack() as opened:
-        edge = config.roles.edge(name)
+    """Runs one role until cancelled; one that must not work beside another process waits for its end first."""
+    await until_database(name, config, SystemClock())
+    async with contextlib.AsyncExitStack() as opened:
+        edge = config.roles.edge(name, config.instance)
+        if (turn := turn_of(name, config)) is not None:
+            opened.push_async_callback(turn.end)
+            await turn.come(_stand_by)
         sockets = [opened.enter_context(each) for each in listen(edge.port, config.bind)]
         identity, among_machines = None, []
         if edge.tls_port:
@@ -61,14 +80,21 @@ async def run(name: str, config: Config) -> None:
                 if identity is not None:
                     tasks.create_task(serve(serving, among_machines, connections=connections, tls=identity.server))
                     tasks.create_task(identity.follow())
+                if turn is not None:
+                    tasks.create_task(turn.keep())
                 tasks.create_task(_until(fatal))
                 for work in role.work:
                     tasks.create_task(work())
-                log.info("ready on port %d", config.roles.edge(name).port)
+                log.info("ready on port %d", edge.port)
                 say_ready()
         finally:
             log.info("stopping")
             await role.close()
+
+
+def _stand_by(why: str) -> None:
+    log.warning("stands by: %s", why)
+    say_it_waits(why)
 
 
 def _all_troubles(identity: Identity, role: Role) -> list[str]:
@@ -78,6 +104,17 @@ def _all_troubles(identity: Identity, role: Role) -> list[str]:
 async def _until(fatal: asyncio.Future[None]) -> None:
     """Raises what a request met that the role must not outlive."""
     await fatal
+
+
+def process_of(role: str, config: Config) -> str:
+    """The name of the process that is started here. Raises `UsageError` when no such process is configured."""
+    name = process_name(role, config.instance)
+    if name not in config.roles.processes(role):
+        raise UsageError(
+            f"instance {config.instance!r}: `roles.{role}.instances` of the configuration has none of that name; add it"
+            " there, on every machine, or leave --instance out"
+        )
+    return name
 
 
 def mend_of(error: BaseException) -> str:
@@ -116,9 +153,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--demo", action="store_true")
     arguments = parser.parse_args(words)
     try:
-        with hold_lock(arguments.home, arguments.role):
-            configure_logs(arguments.home, arguments.role)
-            config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)
+        config = load(arguments.home, file=arguments.config, environment=os.environ, demo=arguments.demo)
+        process = process_of(arguments.role, config)
+        with hold_lock(arguments.home, process):
+            configure_logs(arguments.home, process)
             uvloop.run(run_until_stopped(lambda: run(arguments.role, config)))
     except Exception as error:  # the edge of the process
         if line := mend_of(error):

@@ -23,9 +23,9 @@ from prikkfri.app.locks import lock_holder
 from prikkfri.app.ports import Listener, listener
 from prikkfri.app.published import heard_at
 from prikkfri.clock import Clock
-from prikkfri.config import ROLES, Channel, Config, Sms
+from prikkfri.config import ROLES, SINGLE, Channel, Config, Sms
 from prikkfri.errors import InDoubt, ProtocolError, StorageError, UsageError
-from prikkfri.journal import last_written_at
+from prikkfri.journal import last_written_at, role_of
 from prikkfri.sms.binding import promised_too_many
 from prikkfri.storage import Location, open_reader
 from prikkfri.storage.certificates import machine_file, read_certificate
@@ -65,7 +65,7 @@ async def check(
         channels = [channel for channel in config.streaming.channels if channel.xmltv == name]
         found.append(await asyncio.to_thread(_guide, config.home, name, channels))
     found += await asyncio.gather(
-        *(asyncio.to_thread(_port, config.home, role, config.roles.edge(role).port) for role in ROLES),
+        *(asyncio.to_thread(_port, config.home, role, name, port) for role, name, port in _ports(config)),
         asyncio.to_thread(_smpp_port, config.home, config.roles.sms.smpp_port),
     )
     found.append(_smpp_connections(config.sms, smpp_connections_max))
@@ -154,10 +154,25 @@ def _guide(home: Path, name: str, channels: Sequence[Channel]) -> Finding:
     return Finding(subject, not guide.unlisted(channels), detail)
 
 
-def _port(home: Path, role: str, port: int) -> Finding:
-    answer = _health(port)
+def _ports(config: Config) -> list[tuple[str, str, int]]:
+    """Role, process and port of what may run on this machine; what takes over from another listens where that did."""
+    found = []
+    for role in ROLES:
+        ports: set[int] = set()
+        for name, edge in config.roles.processes(role).items():
+            if edge.port not in ports:
+                ports.add(edge.port)
+                found.append((role, name, edge.port))
+    return found
+
+
+def _port(home: Path, role: str, process: str, port: int) -> Finding:
+    answer, pid = _health(port), lock_holder(home, process)
+    if answer is None and pid and role in SINGLE:
+        return Finding(f"port {port}", True, f"free; {process} of this home (process {pid}) stands by")
     holder = None if answer is None else listener(port)
-    return port_finding(role, port, f"roles.{role}.port", home, answer, holder, locked=bool(lock_holder(home, role)))
+    setting = f"roles.{role}.port" if process == role else f"`port` of {process}"
+    return port_finding(role, port, setting, home, answer, holder, locked=bool(pid), process=process)
 
 
 def _smpp_port(home: Path, port: int) -> Finding:
@@ -169,27 +184,36 @@ def _smpp_port(home: Path, port: int) -> Finding:
 
 
 def port_finding(
-    role: str, port: int, setting: str, home: Path, answer: str | None, holder: Listener | None, *, locked: bool
+    role: str,
+    port: int,
+    setting: str,
+    home: Path,
+    answer: str | None,
+    holder: Listener | None,
+    *,
+    locked: bool,
+    process: str = "",
 ) -> Finding:
     """Whose port it is. `answer`: the role that answers there, empty when something else does, None when nobody does;
-    `locked`: a process runs as this role on this home."""
+    `locked`: a process runs as this role on this home; `process`: what it is called, where not as its role."""
+    process = process or role
     subject = f"port {port}"
     if answer is None:
-        return Finding(subject, True, f"free for {'SMPP' if setting.endswith('.smpp_port') else role}")
+        return Finding(subject, True, f"free for {'SMPP' if setting.endswith('.smpp_port') else process}")
     mend = f"stop that one, or set another port (`{setting}`)"
     if holder is None:
         if answer == role and locked:
-            return Finding(subject, True, f"{role} of this home")
+            return Finding(subject, True, f"{process} of this home")
         return Finding(
-            subject, False, f"wanted by {role}, held by {answer or 'a process'} that another user runs; {mend}"
+            subject, False, f"wanted by {process}, held by {answer or 'a process'} that another user runs; {mend}"
         )
     if holder.role == role and holder.home == home.resolve():
         if answer == role:
-            return Finding(subject, True, f"{role} of this home (process {holder.pid})")
-        silent = f"{role} of this home (process {holder.pid}) does not answer; see its log"
+            return Finding(subject, True, f"{process} of this home (process {holder.pid})")
+        silent = f"{process} of this home (process {holder.pid}) does not answer; see its log"
         return Finding(subject, False, f"{silent}, and kill {holder.pid} to have it started anew")
     who = f"{holder.role} of {holder.home}" if holder.role else holder.program
-    return Finding(subject, False, f"wanted by {role}, held by {who} (process {holder.pid}); {mend}")
+    return Finding(subject, False, f"wanted by {process}, held by {who} (process {holder.pid}); {mend}")
 
 
 def _health(port: int) -> str | None:
@@ -214,22 +238,32 @@ async def _machines(config: Config, clock: Clock) -> list[Finding]:
     until = f"of {', '.join(names)}; {(identity.expires_at - clock.now()) / 86_400:.0f} days left"
     troubles = identity.troubles()
     found = [Finding("certificate", not troubles, troubles[0] if troubles else until)]
-    elsewhere = [role for role in ROLES if config.roles.edge(role).tls_port]
+    elsewhere = [
+        (process, edge.internal)
+        for role in ROLES
+        for process, edge in config.roles.processes(role).items()
+        if edge.tls_port
+    ]
     return found + await asyncio.gather(
-        *(asyncio.to_thread(_reached, config, clock, identity, role, names) for role in elsewhere)
+        *(asyncio.to_thread(_reached, config, clock, identity, process, url, names) for process, url in elsewhere)
     )
 
 
-def _reached(config: Config, clock: Clock, identity: Identity, role: str, names: Sequence[str]) -> Finding:
-    url, subject = config.roles.edge(role).internal, f"reach {role}"
+def _reached(config: Config, clock: Clock, identity: Identity, process: str, url: str, names: Sequence[str]) -> Finding:
+    role, subject = role_of(process), f"reach {process}"
     began = clock.now()
     try:
         answer = ask_role(url, "GET", "/health", seconds=ANSWER_SECONDS_MAX, tls=identity.client)
         document = answer.document
         told, troubles = str(document["role"]), [str(each) for each in document.get("troubles", ())]
     except (OSError, ProtocolError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if urlsplit(url).hostname in names and not lock_holder(config.home, role):
+        pid = lock_holder(config.home, process)
+        if urlsplit(url).hostname in names and not pid:
             return Finding(subject, True, f"{url} is this machine, on which it does not run")
+        if pid and role in SINGLE:
+            return Finding(subject, True, f"process {pid} of this home stands by")
+        if role in SINGLE and len(config.roles.processes(role)) > 1:
+            return Finding(subject, True, f"{url} does not answer; one of {role} works at a time")
         return Finding(subject, False, f"{url} does not answer ({error or type(error).__name__}); does it run there?")
     took = clock.now() - began
     if told != role:
@@ -252,7 +286,7 @@ def _reached(config: Config, clock: Clock, identity: Identity, role: str, names:
             said.append("it takes our commands" if taken else "it takes none of our commands")
         if key is not None and not taken:
             wrong.append(f"keys/{role}-command.key is not its own; copy it anew (prikkfri keys machine --out)")
-    if at := heard_at(config.home, role):
+    if at := heard_at(config.home, process):
         said.append(f"what it publishes was heard {max(clock.now() - at, 0):.0f} s ago")
     return Finding(subject, not wrong, "; ".join([*said, *wrong]))
 

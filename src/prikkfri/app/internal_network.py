@@ -6,14 +6,14 @@ authority; who has none is not heard at all. Commands carry their key beside tha
 
 import logging
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
 import httpx
 
 from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import Config, Roles
 from prikkfri.errors import StorageError, UsageError
 from prikkfri.storage.certificates import RENEWED_AHEAD_SECONDS, authority_file, machine_file, read_certificate
 
@@ -101,11 +101,72 @@ def identity_of(config: Config, clock: Clock) -> Identity | None:
     return Identity(config.home, clock) if config.roles.span_machines else None
 
 
-def internal_client(identity: Identity | None, *, timeout_seconds: float = REQUEST_SECONDS_MAX) -> httpx.AsyncClient:
-    """A client for the other roles. It asks no proxy, and over TLS it talks to machines of this installation alone."""
+class ReachableProcess(httpx.AsyncBaseTransport):
+    """Asks that process of a role which can be reached, where any of them can answer: first the one of the last time.
+
+    What one was sent is sent to no other: whether it was done, only that one knows.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, addresses: Sequence[Sequence[str]]) -> None:
+        """`addresses`: of the processes of each role, the role's own first."""
+        self._inner = inner
+        self._processes = {_origin(httpx.URL(urls[0])): [httpx.URL(url) for url in urls] for urls in addresses}
+        self._last: dict[str, int] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        urls = self._processes.get(origin := _origin(request.url))
+        if urls is None:
+            return await self._inner.handle_async_request(request)
+        first = self._last.get(origin, 0)
+        for tried in range(len(urls)):
+            number = (first + tried) % len(urls)
+            there = urls[number]
+            url = request.url.copy_with(scheme=there.scheme, host=there.host, port=there.port)
+            headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"host"]
+            headers.append((b"Host", url.netloc))
+            sent = httpx.Request(
+                request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
+            )
+            try:
+                response = await self._inner.handle_async_request(sent)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if tried == len(urls) - 1:
+                    raise
+            else:
+                self._last[origin] = number
+                return response
+        raise AssertionError("a role has an address")
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.host}:{url.port}"
+
+
+ANY_ANSWERS = ("signin", "sms", "playout", "assurance")
+"""Of whose processes any can answer what is asked of the role; of the door's one alone has the line."""
+
+
+def internal_client(
+    identity: Identity | None, *, roles: Roles | None = None, timeout_seconds: float = REQUEST_SECONDS_MAX
+) -> httpx.AsyncClient:
+    """A client for the other roles. It asks no proxy, and over TLS it talks to machines of this installation alone.
+
+    With `roles` what is asked of a role is asked of that process of it which can be reached.
+    """
     # Without an identity it believes nobody: what is called by https then is not reached.
     verify = identity.client if identity else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.AsyncClient(verify=verify, trust_env=False, timeout=timeout_seconds)
+    several = [
+        [edge.internal for edge in processes.values()]
+        for processes in (roles.processes(role) for role in (ANY_ANSWERS if roles else ()) if roles)
+        if len(processes) > 1
+    ]
+    if not several:
+        return httpx.AsyncClient(verify=verify, trust_env=False, timeout=timeout_seconds)
+    transport = ReachableProcess(httpx.AsyncHTTPTransport(verify=verify, trust_env=False), several)
+    return httpx.AsyncClient(transport=transport, trust_env=False, timeout=timeout_seconds)
 
 
 def following(identity: Identity | None) -> tuple[Callable[[], Coroutine[None, None, None]], ...]:

@@ -18,6 +18,8 @@ class AppLimits:
     pause_seconds: float = 0.25
     """Before a role that has ended is started again; twice as long each time, up to `pause_seconds_max`."""
     pause_seconds_max: float = 30.0
+    database_asked_seconds: float = 0.5
+    """From one try to reach a PostgreSQL that does not answer at a role's start to the next."""
     crash_loop_ends: int = 4
     """So many ends within `crash_loop_seconds` are called a crash loop."""
     crash_loop_seconds: float = 60.0
@@ -30,6 +32,8 @@ class AppLimits:
     """Of one document: a revocation list of two million device tokens."""
     published_age_seconds_max: float = 120.0
     """What was not heard for so long is called old; it stays in force."""
+    standby_seconds: float = 1.0
+    """How often a process that stands by sees whether the other has ended."""
     mended_asked_seconds: float = 30.0
     """From one try to the next of a program that a person has to mend first."""
 

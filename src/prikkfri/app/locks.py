@@ -18,13 +18,18 @@ SUPERVISED = "supervised-"
 """Before the name of a role: the lock of whoever keeps it running."""
 
 
+def file_name(process: str) -> str:
+    """What the files of a process are called, after its role, or `ROLE/INSTANCE`."""
+    return process.replace("/", ".")
+
+
 def lock_file(home: Path, name: str) -> Path:
-    return home / "run" / f"{name}.lock"
+    return home / "run" / f"{file_name(name)}.lock"
 
 
 @contextlib.contextmanager
 def hold_lock(home: Path, name: str) -> Iterator[None]:
-    """Holds a lock of a home, named after a role. Raises `UsageError` with the holder when another process has it."""
+    """Holds a lock of a home, named after a process. Raises `UsageError` with the holder when another has it."""
     path = lock_file(home, name)
     try:
         for folder in (home, path.parent):

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 from prikkfri.app.limits import LIMITS, AppLimits
+from prikkfri.app.locks import file_name
 
 
 def log_file(home: Path, role: str) -> Path:
-    return home / "logs" / f"{role}.log"
+    return home / "logs" / f"{file_name(role)}.log"
 
 
 class _Lines(logging.Formatter):

@@ -47,6 +47,14 @@ def say_ready() -> None:
     print("ready", flush=True)
 
 
+STANDBY = "stands by: "
+
+
+def say_it_waits(why: str) -> None:
+    """Tells the supervisor that this process serves when another has ended."""
+    print(f"{STANDBY}{why}", flush=True)
+
+
 async def _input_ends() -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prikkfri.app.limits import LIMITS, AppLimits
-from prikkfri.app.locks import out_of_reach
-from prikkfri.app.process import python
+from prikkfri.app.locks import file_name, out_of_reach
+from prikkfri.app.process import STANDBY, python
 
 KILLED_SECONDS_MAX = 1.0
 """A process in the middle of a broken disk outlives even this signal."""
@@ -45,7 +45,7 @@ class Program:
 
 def pid_file(home: Path, name: str) -> Path:
     """Where the process id of a program that is supervised in a home stands while it runs."""
-    return home / "run" / f"{name}.pid"
+    return home / "run" / f"{file_name(name)}.pid"
 
 
 def recent_ends(ends: Sequence[float], now: float, limits: AppLimits = LIMITS) -> int:
@@ -177,6 +177,9 @@ class Supervisor:
             while line := await process.stdout.readline():
                 if line == b"ready\n":
                     self._serves(running)
+                elif line.startswith(STANDBY.encode()):
+                    self._say(f"{running.program.name} {line.decode('utf-8', 'replace').strip()}")
+                    running.settled.set()
                 else:
                     running.said = line.decode("utf-8", "replace").strip()
             return await process.wait()

@@ -9,8 +9,7 @@ from datetime import datetime, tzinfo
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.impact import ExposedMessage, Impact
-from prikkfri.assurance.incidents import Incident, Load, displayed_state, in_order
-from prikkfri.assurance.localisation import ClearedValue
+from prikkfri.assurance.incidents import Incident, Load, cleared_values, displayed_state, in_order, is_misdelivery
 from prikkfri.assurance.notices import Notice, sensitive_count
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Trial
@@ -31,6 +30,10 @@ QUESTIONS = (
     "What do those hit get, and have they got it?",
 )
 NOT_KNOWN = "Not known yet."
+NEVER_KNOWN = "Not known."
+"""The same of an incident that is over, where nothing more comes."""
+SETTLED_WHEN_OVER = frozenset({2, 3, 4})
+"""What never failed, load and place; those hit, and what they get, may still become known."""
 CLEARED_SHOWN = 6
 DONE_SHOWN = 12
 
@@ -72,6 +75,10 @@ class IncidentFacts:
 
 def answer_sheet(known: IncidentFacts, *, now: float, zone: tzinfo) -> tuple[Answer, ...]:
     """The eleven answers as of `now`; times in the texts are those of `zone`."""
+
+    def unknown(number: int) -> str:
+        return NEVER_KNOWN if number in SETTLED_WHEN_OVER and not known.incident.open else NOT_KNOWN
+
     answers = (
         _what_failed(known, zone),
         _what_never_failed(known),
@@ -86,7 +93,7 @@ def answer_sheet(known: IncidentFacts, *, now: float, zone: tzinfo) -> tuple[Ans
         _what_they_get(known),
     )
     return tuple(
-        Answer(number, question, text or NOT_KNOWN, tuple(evidence), known=bool(text))
+        Answer(number, question, text or unknown(number), tuple(evidence), known=bool(text))
         for number, (question, (text, evidence)) in enumerate(zip(QUESTIONS, answers, strict=True), 1)
     )
 
@@ -111,10 +118,12 @@ def sentence(incident: Incident, hit: int | None, zone: tzinfo) -> str:
     elif incident.dismissed:
         return f"{name} seemed broken from {since}; {incident.resolved_by} found that it was nothing"
     else:
-        parts = [f"{name} was broken from {since} to {_clock(_ended_at(incident), zone)}"]
+        parts = [f"{name} failed from {since} to {_clock(_ended_at(incident), zone)}"]
     if cleared := _cleared_names(incident):
         parts.append(plain.not_affected(cleared[:2], over=not incident.open))
-    if hit is not None:
+    if is_misdelivery(incident):
+        parts.append("messages may have come to strangers")
+    if hit or (hit is not None and not is_misdelivery(incident)):
         parts.append(f"{hit:,} hit")
     return "; ".join(parts)
 
@@ -140,7 +149,7 @@ def _what_failed(known: IncidentFacts, zone: tzinfo) -> _Said:
 
 
 def _what_never_failed(known: IncidentFacts) -> _Said:
-    cleared = _cleared(known.incident)
+    cleared = cleared_values(known.incident)
     if not cleared:
         return "", ()
     names = _cleared_names(known.incident)
@@ -166,7 +175,9 @@ def _was_it_load(known: IncidentFacts, zone: tzinfo) -> _Said:
 def _where(known: IncidentFacts) -> _Said:
     placement = known.incident.placement
     if not placement.placed:
-        return "", ()
+        seen = [alarm for alarm in known.incident.alarms if alarm.kind == "told"]
+        names = plain.listed(dict.fromkeys(plain.place(alarm.segment) for alarm in seen))
+        return (f"As a role saw it itself: {names}." if seen else ""), [alarm.sentence for alarm in seen]
     several = f"{len(placement.placed)} places" if placement.several else "One place"
     text = f"{several}: {'; '.join(plain.place(each.segment) for each in placement.placed)}."
     return text, [each.sentence for each in placement.placed]
@@ -178,6 +189,10 @@ def _how_many(known: IncidentFacts) -> _Said:
         return "", ()
     devices = sum(1 for hit in impact.hits if hit.observed and not hit.customer)
     text = f"{impact.seen:,} of {impact.asked:,} who asked; the list names each."
+    if not impact.asked:
+        text = "Nobody who is known: nobody asked there meanwhile."
+    if not impact.seen and is_misdelivery(known.incident):
+        text = "Nobody is known to have missed a message; to whom messages may have come astray says the next answer."
     evidence = [f"digest of the list {impact.digest[:16]}"]
     if devices:
         evidence.append(f"{devices:,} of them are devices whose holder is not known yet")
@@ -211,12 +226,12 @@ def _exposed(known: IncidentFacts, now: float, zone: tzinfo) -> _Said:
 def _what_was_done(known: IncidentFacts, zone: tzinfo) -> _Said:
     done = [entry for entry, _ in in_order(known.incident) if entry.kind in ("mitigate", "act", "told", "credited")]
     if not done:
-        return "Nothing yet.", ()
+        return "Nothing yet." if known.incident.open else "Nothing is on record.", ()
     last = done[-1]
     helped = {
         "recovering": "It seems to have helped.",
-        "resolved": "It is over since.",
-        "reviewed": "It is over since.",
+        "resolved": "It has been over since then.",
+        "reviewed": "It has been over since then.",
     }.get(known.incident.state, "Whether it helped does not show yet.")
     measures = f"{len(done)} measures, the last" if len(done) > 1 else "One measure,"
     text = f"{measures} by {plain.who(last.who)} at {_clock(last.at, zone)}. {helped}"
@@ -278,30 +293,28 @@ def _what_they_get(known: IncidentFacts) -> _Said:
     if not remedy.credits:
         return "Nothing, by the policy.", evidence
     first = remedy.credits[0]
-    given = "none is given yet" if not known.credited else f"{known.credited:,} are given"
+    given = "none is given yet" if not known.credited else f"{known.credited:,} {_are(known.credited)} given"
     total = money.format_amount(remedy.total, first.currency, "en")
-    text = f"{remedy.customers:,} get {total} together ({first.policy}); {given}."
+    together = "gets" if remedy.customers == 1 else "get"
+    total = total if remedy.customers == 1 else f"{total} together"
+    text = f"{remedy.customers:,} {together} {total} ({first.policy}); {given}."
     if remedy.over_cap:
         evidence.append("the sum is above the policy's cap: a person must release it")
-    evidence.append(f"{known.told or 0:,} have been told")
+    told = known.told or 0
+    evidence.append(f"{told:,} {'has' if told == 1 else 'have'} been told")
     return text, evidence
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _cleared(incident: Incident) -> list[ClearedValue]:
-    """What is cleared and holds nothing that failed: "television" is not, while its sign-in is broken.
-
-    What an alarm has named has failed, whatever the placing makes of it later.
-    """
-    failed = (*incident.segments, *(alarm.segment for alarm in incident.alarms))
-    return [each for each in incident.placement.cleared if not any(each.segment.holds(ours) for ours in failed)]
-
-
 def _cleared_names(incident: Incident) -> list[str]:
-    return [*dict.fromkeys(plain.place(each.segment) for each in _cleared(incident))]
+    return [*dict.fromkeys(plain.place_in(incident.service, each.segment) for each in cleared_values(incident))]
 
 
 def _ended_at(incident: Incident) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from prikkfri.assurance.partners import PartnersReport, partners_of
 from prikkfri.assurance.personal.history import Trail, trails_of
 from prikkfri.assurance.programmes import Programmes, programmes_of
 from prikkfri.assurance.quarantine import HeldEntry, ReleaseCheck, entries_of, examined_of
+from prikkfri.journal import role_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +46,36 @@ class RoleClient:
         urls: Mapping[str, str],
         command_keys: Mapping[str, str],
         limits: Limits = LIMITS,
+        processes: Mapping[str, str] = MappingProxyType({}),
+        direct: httpx.AsyncClient | None = None,
     ) -> None:
-        """`urls`: the address of each role by its name, `status` among them; `command_keys` of those it commands."""
+        """`urls`: the address of each role by its name, `status` among them; `command_keys` of those it commands.
+
+        `processes`: of roles of several processes that work beside each other, the address of each, by the role's
+        name and by `ROLE/INSTANCE`; `direct` asks that very one, where `client` may ask another of its role.
+        """
         self.roles = tuple(urls)
+        self.processes = {role: url for role, url in urls.items()} | dict(processes)
         self._client = client
+        self._direct = direct or client
         self._urls = urls
         self._keys = command_keys
         self._limits = limits
 
-    async def answers(self, role: str) -> bool:
-        """Whether `/health` answers 200 in time."""
+    async def answers(self, process: str) -> bool:
+        """Whether `/health` of a process answers 200 in time; of a role that works in one, whichever that is."""
+        client = self._direct if self._several(role_of(process)) else self._client
         try:
             async with asyncio.timeout(self._limits.health_seconds_max):
-                response = await self._client.get(f"{self._urls[role]}/health")
+                response = await client.get(f"{self.processes[process]}/health")
         except (httpx.HTTPError, TimeoutError):
             return False
         return response.status_code == httpx.codes.OK
+
+    def _several(self, role: str) -> list[str]:
+        """The processes of a role that work beside each other; empty when it has one."""
+        found = [process for process in self.processes if role_of(process) == role]
+        return found if len(found) > 1 else []
 
     async def troubles(self, role: str) -> tuple[str, ...]:
         """What a role says is wrong though it serves, a sentence each; nothing when it does not answer."""
@@ -71,16 +87,25 @@ class RoleClient:
     async def report_taken(self, role: str, stream: str, incarnation: str, position: int) -> str:
         """Tells a role how much of its journal is stored here; returns what went wrong, empty when it was noted."""
         document = {"follower": "assurance", "incarnation": incarnation, "position": position}
-        return await self._command("POST", role, f"/journal/{stream}", msgspec.json.encode(document))
+        process = stream if stream in self.processes else role
+        return await self._command("POST", process, f"/journal/{stream}", msgspec.json.encode(document))
 
     async def publish(self, document: bytes) -> str:
         """Hands the summary to the status role; returns what went wrong, empty when it was taken."""
-        return await self._command("PUT", "status", "/publish", document)
+        return await self._command_all("PUT", "status", "/publish", document)
 
     async def capacity_per_second(self, role: str) -> float | None:
-        """Sign-ins, or messages, a second that `signin` or `sms` measures; None when it does not say."""
+        """Sign-ins, or messages, a second that `signin` or `sms` measures; None when it does not say.
+
+        Processes that work beside each other measure it together.
+        """
+        told = await asyncio.gather(*map(self._capacity, self._several(role) or [role]))
+        found = [each for each in told if each is not None]
+        return sum(found) if found else None
+
+    async def _capacity(self, process: str) -> float | None:
         try:
-            per_second = float(msgspec.json.decode(await self._told(role, "/capacity"))["per_second"])
+            per_second = float(msgspec.json.decode(await self._told(process, "/capacity"))["per_second"])
         except (msgspec.DecodeError, ValueError, KeyError, TypeError):
             return None
         return per_second if 0 < per_second < 1e6 else None
@@ -120,7 +145,7 @@ class RoleClient:
 
     async def switch_channel(self, channel: str, state: str, *, by: str) -> str:
         """Opens or closes a channel, or leaves it to the rule; returns what went wrong, empty when it was done."""
-        return await self._command("PUT", "playout", f"/open/{quote(channel, safe='')}", _switch(state, by))
+        return await self._command_all("PUT", "playout", f"/open/{quote(channel, safe='')}", _switch(state, by))
 
     async def switch_route(self, link: str, state: str, *, by: str) -> str:
         """Stops or opens a route; returns what went wrong, empty when it was done."""
@@ -234,6 +259,7 @@ class RoleClient:
 
     async def close(self) -> None:
         await self._client.aclose()
+        await self._direct.aclose()
 
     async def _told(self, role: str, path: str, wanted: bytes | None = None) -> bytes:
         """What a role tells whoever has its command key; empty when it tells nothing."""
@@ -242,13 +268,13 @@ class RoleClient:
 
     async def _asked(self, role: str, path: str, wanted: bytes | None = None) -> tuple[int, bytes]:
         """The status and the body that a role answers, to a GET or to what is `wanted` of it; 0 when it does not."""
-        if role not in self._urls:
+        if role not in self.processes:
             return 0, b""
         try:
             async with asyncio.timeout(self._limits.health_seconds_max):
-                response = await self._client.request(
+                response = await self._client_for(role, path).request(
                     "GET" if wanted is None else "POST",
-                    f"{self._urls[role]}{path}",
+                    f"{self.processes[role]}{path}",
                     content=wanted,
                     headers=self._authorization(role),
                 )
@@ -261,8 +287,8 @@ class RoleClient:
         headers = {"content-type": "application/json", **self._authorization(role)}
         try:
             async with asyncio.timeout(self._limits.command_seconds_max):
-                response = await self._client.request(
-                    method, f"{self._urls[role]}{path}", content=document, headers=headers
+                response = await self._client_for(role, path, to_all=method == "PUT").request(
+                    method, f"{self.processes[role]}{path}", content=document, headers=headers
                 )
         except TimeoutError:
             return f"the {role} role does not answer"
@@ -272,8 +298,19 @@ class RoleClient:
             return refused_because(response.content) or f"the {role} role answered {response.status_code}"
         return "" if response.is_success else f"the {role} role answered {response.status_code}"
 
+    async def _command_all(self, method: str, role: str, path: str, document: bytes) -> str:
+        """Tells every process of a role; returns what went wrong with any of them."""
+        processes = self._several(role) or [role]
+        troubles = await asyncio.gather(*(self._command(method, each, path, document) for each in processes))
+        return "; ".join(filter(None, troubles))
+
+    def _client_for(self, process: str, path: str, *, to_all: bool = False) -> httpx.AsyncClient:
+        """What one process keeps for itself is asked of that one."""
+        own = to_all or "/" in process or path == "/capacity" or path.startswith("/journal/")
+        return self._direct if own and self._several(role_of(process)) else self._client
+
     def _authorization(self, role: str) -> dict[str, str]:
-        return {"authorization": f"Bearer {self._keys[role]}"}
+        return {"authorization": f"Bearer {self._keys[role_of(role)]}"}
 
 
 def _switch(state: str, by: str) -> bytes:

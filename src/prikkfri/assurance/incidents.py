@@ -22,7 +22,7 @@ import msgspec
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.localisation import Placement
+from prikkfri.assurance.localisation import ClearedValue, Placement
 from prikkfri.assurance.segments import Segment
 
 State = Literal["suspected", "confirmed", "mitigated", "recovering", "resolved", "reviewed"]
@@ -71,6 +71,11 @@ TRANSITIONS: Mapping[tuple[State, Kind], State] = {
 OPEN: frozenset[State] = frozenset({"suspected", "confirmed", "mitigated", "recovering"})
 CONFIRMED: frozenset[State] = frozenset({"confirmed", "mitigated", "recovering"})
 """States in which the public is told."""
+
+ASTRAY_STEPS = frozenset({"route", "canary"})
+"""What canaries tell of: an incident of these is one of messages that come to strangers."""
+TOLD_BY_RECEIPTS = frozenset({"account", "class", "region"})
+"""Only promises are told apart by these that a network's receipt keeps, also where the message went astray."""
 
 JOIN_HOLDS = 3.0
 """An alarm of the same service joins an incident that is open, or was resolved within so many times the time for which
@@ -381,17 +386,40 @@ def take_back(incident: Incident, hits: int, sentence: str, now: float) -> Incid
     return apply_fact(incident, Fact("proven", now, text=sentence))
 
 
+def is_misdelivery(incident: Incident) -> bool:
+    """Whether canaries tell of it: to whom messages came no promise tells, which a network's receipts keep."""
+    segments = (*incident.segments, *(alarm.segment for alarm in incident.alarms))
+    return incident.service == "messages" and any(each.get("step") in ASTRAY_STEPS for each in segments)
+
+
+def cleared_values(incident: Incident) -> list[ClearedValue]:
+    """What is cleared and holds nothing that failed: "television" is not, while its sign-in is broken.
+
+    What an alarm has named has failed, whatever the placing makes of it later. Where messages go astray, receipts say
+    all the same that they were delivered: nothing is cleared for which only they speak.
+    """
+    failed = (*incident.segments, *(alarm.segment for alarm in incident.alarms))
+    cleared = [each for each in incident.placement.cleared if not any(each.segment.holds(ours) for ours in failed)]
+    return [each for each in cleared if not _is_told_by_receipts(each.segment)] if is_misdelivery(incident) else cleared
+
+
+def _is_told_by_receipts(segment: Segment) -> bool:
+    return segment.get("step") == "deliver" or any(name in TOLD_BY_RECEIPTS for name, _ in segment.values)
+
+
 def record_placement(incident: Incident, placement: Placement, now: float) -> Incident:
     """Takes a new placement; the timeline has a line when the place or what is cleared has changed."""
-    before = incident.placement
-    changed = [p.segment for p in before.placed] != [p.segment for p in placement.placed]
-    newly_cleared = {c.segment for c in placement.cleared} - {c.segment for c in before.cleared}
+    changed = [p.segment for p in incident.placement.placed] != [p.segment for p in placement.placed]
+    known = {each.segment for each in cleared_values(incident)}
     incident = replace(incident, placement=placement)
+    newly_cleared = {each.segment for each in cleared_values(incident)} - known
     if changed and placement.placed:
         text = "; ".join(f"{plain.place(p.segment)}, {p.share:.0%} of {p.settled:.0f} failed" for p in placement.placed)
         incident = _noted(incident, Fact("placed", now, text=text))
     elif newly_cleared and placement.placed:
-        text = plain.not_affected(dict.fromkeys(plain.place(segment) for segment in sorted(newly_cleared)))
+        text = plain.not_affected(
+            dict.fromkeys(plain.place_in(incident.service, segment) for segment in sorted(newly_cleared))
+        )
         incident = _noted(incident, Fact("placed", now, text=text))
     return incident
 

@@ -15,6 +15,7 @@ from typing import Literal
 from prikkfri.assurance.counting import PERIOD_SECONDS, Count
 from prikkfri.assurance.loads import LayerLoad
 from prikkfri.assurance.tally import ORDINARY_SHARES, own_error, own_layer
+from prikkfri.journal import role_of
 
 WINDOW_SECONDS = 900
 RECENT_SECONDS = 60
@@ -74,6 +75,26 @@ class RoleState:
     """None: not asked yet."""
     since: float = 0.0
     """Since when the answer has been the same."""
+
+
+def together(processes: Iterable[RoleState]) -> dict[str, RoleState]:
+    """Of each role whether any of its processes answers."""
+    found: dict[str, RoleState] = {}
+    for each in processes:
+        role = role_of(each.role)
+        before = found.get(role)
+        if before is None or _tells_more(each, before):
+            found[role] = replace(each, role=role)
+    return found
+
+
+def _tells_more(one: RoleState, other: RoleState) -> bool:
+    """One that answers tells more than one that was not asked yet, and that more than one that is silent; of two that
+    are silent the last to fall silent does."""
+    order = (False, None, True)
+    if one.answers is not other.answers:
+        return order.index(one.answers) > order.index(other.answers)
+    return one.since > other.since if one.answers is False else one.since < other.since
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ _RULES = {
     "rule:policy": "the policy",
     "data": "the system",
 }
+_JOINED = {"link": "over", "region": "in"}
+"""How what is said of a service is joined to it: `messages over link nordtel`, else `messages of account shop`."""
 _DIRECTIONS = {"in": "coming in", "out": "going out"}
 
 
@@ -108,6 +110,18 @@ def place(segment: Segment) -> str:
         others.append("as devices report")
     where = ", ".join(others)
     return (f"{base} ({where})" if where else base) if base else where or "everything"
+
+
+def place_in(service: str, segment: Segment) -> str:
+    """A place as a part of its service, where its name alone would say too much: `receipts over link nordtel`.
+
+    The link carries messages too, of which that says nothing. Channels are of television alone.
+    """
+    if service in ("", "television") or any(name in (*BASE, "seen") for name, _ in segment.values):
+        return place(segment)
+    words = [value if name == "direction" else f"{name} {value}" for name, value in segment.values]
+    named = [_DIRECTIONS.get(each, f"{_JOINED.get(each.split(' ')[0], 'of')} {each}") for each in words]
+    return " ".join([service, *named])
 
 
 def listed(names: Iterable[str]) -> str:

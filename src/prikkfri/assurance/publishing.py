@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from prikkfri.assurance.overview import Breakage, Overview, RoleState
 from prikkfri.assurance.status import Severity, Statement, open_statements, weigh
+from prikkfri.journal import role_of
 from prikkfri.protocols.iso8601 import iso
 
 KNOWN_SECONDS = 60.0
@@ -148,7 +149,7 @@ def _state(
     faults = [each for each in faults if each[0] != "operational"]
     if faults:
         return max((state for state, _ in faults), key=_SEVERITY.index), min(since for _, since in faults)
-    unseen = [since for stream, since in overview.blind if stream in component.roles]
+    unseen = [since for stream, since in overview.blind if role_of(stream) in component.roles]
     unseen += [role.since for role in roles if role.role in component.roles and role.answers is not True]
     if unseen:
         return "unknown", min(unseen) or None

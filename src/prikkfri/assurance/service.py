@@ -33,6 +33,7 @@ from prikkfri.assurance.overview import (
     StreamState,
     chart,
     overview,
+    together,
     with_people,
 )
 from prikkfri.assurance.partners import PartnersReport
@@ -82,7 +83,7 @@ class Assurance:
         told: Callable[[], Awaitable[Sequence[Statement]]] | None = None,
         capacities: Mapping[Layer, Sequence[Measured]] = MappingProxyType({}),
     ) -> None:
-        """`sources` reads each stream by its name (`signin`, `sms`, `playout`, `door`).
+        """`sources` reads each stream by its name (`signin`, `sms`, `playout`, `door`, or `ROLE/INSTANCE`).
 
         `arrived` is called with what has been stored; `told` gives what the public is told of incidents.
         `capacities`: what each layer was measured to take, the newest last.
@@ -90,7 +91,8 @@ class Assurance:
         self.database = database
         self.clock = clock
         self.streams = {stream: StreamState(stream) for stream in sources}
-        self.roles = {role: RoleState(role) for role in neighbours.roles}
+        self.processes = {process: RoleState(process) for process in neighbours.processes}
+        """Whether each process answers that works: a role by its name, and beside it `ROLE/INSTANCE`."""
         self.controls = Controls()
         """What people on duty can switch, as the roles last told."""
         self.programmes: Programmes = {}
@@ -126,8 +128,8 @@ class Assurance:
         async with asyncio.TaskGroup() as tasks:
             for stream in self._sources:
                 tasks.create_task(self._follow(stream), name=f"follow {stream}")
-            for role in self.roles:
-                tasks.create_task(self._watch(role), name=f"watch {role}")
+            for process in self.processes:
+                tasks.create_task(self._watch(process), name=f"watch {process}")
             tasks.create_task(self._publish(), name="publish")
             tasks.create_task(self._follow_controls(), name="controls")
             tasks.create_task(self._follow_programmes(), name="programmes")
@@ -258,16 +260,21 @@ class Assurance:
 
     # Watching, publishing, erasing.
 
-    async def _watch(self, role: str) -> None:
+    @property
+    def roles(self) -> dict[str, RoleState]:
+        """Whether each role answers: any of its processes."""
+        return together(self.processes.values())
+
+    async def _watch(self, process: str) -> None:
         while True:
-            await self.look_at(role)
+            await self.look_at(process)
             await asyncio.sleep(HEALTH_SECONDS)
 
-    async def look_at(self, role: str) -> None:
-        """Asks a role once whether it answers."""
-        answers = await self._neighbours.answers(role)
-        if self.roles[role].answers is not answers:
-            self.roles[role] = RoleState(role, answers, self.clock.now())
+    async def look_at(self, process: str) -> None:
+        """Asks a process once whether it answers."""
+        answers = await self._neighbours.answers(process)
+        if self.processes[process].answers is not answers:
+            self.processes[process] = RoleState(process, answers, self.clock.now())
 
     async def _publish(self) -> None:
         while True:

@@ -33,7 +33,7 @@ from prikkfri.assurance.tally import (
     kind_of,
     series_of_kind,
 )
-from prikkfri.journal import Outcome
+from prikkfri.journal import Outcome, role_of
 
 CATCH_UP_SECONDS_MAX = 900.0
 """After a longer pause the time before is skipped: what it held can be looked up, and no alarm helps it any more."""
@@ -210,15 +210,18 @@ def _one_bucket(
         return watch, []
     series = watch.series
     kept, broken = np.zeros(len(series.all)), np.zeros(len(series.all))
-    seen = np.array([stream not in blind for stream in watch.streams.values()]) if blind else kept == 0
+    seen, falls = kept == 0, series.falls
+    if blind:
+        # What its role's other processes write counts in the same series: of some of them alone, fewer is no plunge.
+        unseen = {role_of(stream) for stream in blind}
+        seen = np.array([role_of(stream) not in unseen for stream in watch.streams.values()])
+        falls = falls & seen if any(stream not in blind and role_of(stream) in unseen for stream, _ in due) else falls
     came = [(number, each) for name, each in buckets.items() if (number := series.number.get(name)) is not None]
     if came:
         numbers = [number for number, _ in came]
         kept[numbers], broken[numbers] = [each.kept for _, each in came], [each.broken for _, each in came]
         seen[numbers] = True
-    sums, alarms = together.step(
-        watch.sums, kept, broken, start, settings, segments=series.all, seen=seen, falls=series.falls
-    )
+    sums, alarms = together.step(watch.sums, kept, broken, start, settings, segments=series.all, seen=seen, falls=falls)
     stood = watch.raised
     watch = replace(watch, sums=sums, raised=_standing(stood, alarms, sums))
     watch, risen = _shares_stepped(watch, stood, kept, broken, bool(buckets), settings)

@@ -35,11 +35,11 @@ application = typer.Typer(
 def main() -> None:
     """Runs a command; bad usage and bad input are one line and exit code 2."""
     try:
-        sys.exit(application(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        sys.exit(application(sys.argv[1:] or ["--help"], prog_name="prikkfri", standalone_mode=False) or 0)
     except typer.Abort:
         sys.exit(130)
     except typer.TyperException as error:
-        print(f"prikkfri: {error} See prikkfri --help.", file=sys.stderr)
+        print(f"prikkfri: {describe_misuse(error)}", file=sys.stderr)
         sys.exit(2)
     except UsageError as error:
         print(f"prikkfri: {error}", file=sys.stderr)
@@ -52,6 +52,14 @@ def main() -> None:
             raise
         print(f"prikkfri: {out_of_reach(error)}", file=sys.stderr)
         sys.exit(2)
+
+
+def describe_misuse(error: typer.TyperException) -> str:
+    """What was typed wrong, with its option, and whose help tells more."""
+    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "prikkfri"
+    return f"{said}; see {command} --help"
 
 
 def _tell_version(asked: bool) -> None:

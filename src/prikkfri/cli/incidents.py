@@ -64,8 +64,10 @@ def show_incident(
     from prikkfri.assurance.response import store
 
     async def work(database: "Database") -> "tuple[Incident, list[Answer]]":
-        incident = await database.read(lambda q: _incident(q, identifier, home))
-        return incident, await database.read(lambda q: store.answers(q, identifier))
+        async def both(queries: "Queries") -> "tuple[Incident, list[Answer]]":
+            return await _incident(queries, identifier, home), await store.answers(queries, identifier)
+
+        return await database.snapshot(both)
 
     settings = configuration(home, config)
     zone = ZoneInfo(settings.streaming.timezone)
@@ -97,7 +99,7 @@ def affected(
 
     async def work(database: "Database") -> "tuple[Impact, str] | None":
         incident = await database.read(lambda q: _incident(q, identifier, home))
-        found = await database.read(lambda q: store.impact_of(q, incident))
+        found = await database.snapshot(lambda q: store.impact_of(q, incident))
         return found and found[:2]
 
     settings = configuration(home, config)

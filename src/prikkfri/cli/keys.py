@@ -10,10 +10,10 @@ import typer
 from rich.table import Table
 
 from prikkfri.cli.installation import configuration
-from prikkfri.cli.options import HOME, ConfigFile, Home
+from prikkfri.cli.options import HOME, ConfigFile, Home, roles_named
 from prikkfri.cli.printing import console, moment
 from prikkfri.clock import SYSTEM_CLOCK
-from prikkfri.config import ROLES, Config
+from prikkfri.config import ROLES, Config, process_name
 from prikkfri.errors import UsageError
 
 commands = typer.Typer(help="Keys and certificates, and what other machines need of them.", rich_markup_mode=None)
@@ -65,8 +65,9 @@ def make_machine(
         typer.Argument(metavar="[HOST]...", help="Hosts and addresses of the machine (default: as it has them)."),
     ] = None,
     only: Annotated[
-        str, typer.Option(help=f"Roles that run there, with commas between them: {', '.join(ROLES)}.")
-    ] = "",
+        str | None, typer.Option(help=f"Roles that run there, with commas between them: {', '.join(ROLES)}.")
+    ] = None,
+    instance: Annotated[str, typer.Option(help="Which of their processes run there, where not the first ones.")] = "",
     out: Annotated[Path | None, typer.Option(help="A folder for another machine's home (default: this home).")] = None,
     home: Home = HOME,
     config: ConfigFile = None,
@@ -75,11 +76,9 @@ def make_machine(
     from prikkfri.storage import certificates
 
     settings = configuration(home, config)
-    roles = [role.strip() for role in only.split(",") if role.strip()]
-    if unknown := [role for role in roles if role not in ROLES]:
-        raise UsageError(f"--only: there is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
+    roles = roles_named(only)
     had = certificates.read_certificate(certificates.machine_file(out or home))
-    hosts = list(names or (had.names if had else _hosts_of(settings, roles)))
+    hosts = list(names or (had.names if had else _hosts_of(settings, roles, instance)))
     if not hosts:
         raise UsageError("name the machine as `internal_url` names it, such as: prikkfri keys machine door-1.internal")
     made = certificates.make_machine(home, hosts, SYSTEM_CLOCK.now(), into=out)
@@ -88,7 +87,7 @@ def make_machine(
     if out is not None:
         # Without roles the certificate alone: a machine's keys may have been changed there since it got them.
         if roles:
-            shared = share_keys(home, out, roles)
+            shared = share_keys(home, out, roles, second=bool(instance))
             console.print(f"{len(shared)} keys for {', '.join(roles)}: {', '.join(shared)}", soft_wrap=True)
         console.print(
             f"Take what is in {out} into that machine's home, and remove it here.", style="dim", soft_wrap=True
@@ -125,20 +124,31 @@ def rotate_key(
         console.print(other, style="dim", soft_wrap=True)
 
 
-def _hosts_of(settings: Config, roles: Sequence[str]) -> list[str]:
-    edges = [settings.roles.edge(role) for role in roles]
-    return list(dict.fromkeys(urlsplit(edge.internal).hostname or "" for edge in edges if edge.tls_port))
+def _hosts_of(settings: Config, roles: Sequence[str], instance: str) -> list[str]:
+    edges = [settings.roles.processes(role).get(process_name(role, instance)) for role in roles]
+    return list(dict.fromkeys(urlsplit(edge.internal).hostname or "" for edge in edges if edge and edge.tls_port))
 
 
-def share_keys(home: Path, out: Path, roles: Sequence[str]) -> list[str]:
-    """Copies into another home what roles there prove themselves with, and nothing else; returns the names."""
+BETWEEN_PROCESSES = {"signin": ("signin-session", "signin-codes"), "assurance": ("console",)}
+"""Secrets that all processes of a role need to be the same."""
+
+
+def share_keys(home: Path, out: Path, roles: Sequence[str], *, second: bool = False) -> list[str]:
+    """Copies into another home what roles there prove themselves with, and nothing else; returns the names.
+
+    `second`: what runs there are further processes of the roles, which share more.
+    """
     from prikkfri.app.published import PLACES, READ, reading_key
     from prikkfri.app.roles import CALLED
-    from prikkfri.storage.keys import command_key, write_whole
+    from prikkfri.storage.keys import command_key, secret_file, secret_key, write_whole
 
     owners = [owner for role in roles for owner in (role, *CALLED.get(role, ()))]
     read = [reading_key(of) for role in roles for of in (role, *READ.get(role, ())) if of in PLACES]
     names = list(dict.fromkeys([*owners, *read, *(["canaries"] if "sms" in roles else [])]))
     for name in names:
         write_whole(out / "keys" / f"{name}-command.key", command_key(home, name).encode(), mode=0o600)
+    for name in [each for role in roles for each in BETWEEN_PROCESSES.get(role, ()) if second]:
+        secret_key(home, name)
+        write_whole(secret_file(out, name), secret_file(home, name).read_bytes(), mode=0o600)
+        names.append(name)
     return names

@@ -46,6 +46,13 @@ def order_rate(
     config: ConfigFile = None,
 ) -> None:
     """Let so many people in in a second, whatever sign-in can take, until something else is ordered."""
+    from prikkfri.door.steering import RATE_MAX, RATE_MIN
+
+    if not RATE_MIN <= per_second <= RATE_MAX:
+        least, most = f"{RATE_MIN:g}", f"{RATE_MAX:g}"
+        raise UsageError(
+            f"PEOPLE is {least} to {most} a second, not {per_second:g}; to let nobody in: prikkfri line pause"
+        )
     give_order(configuration(home, config), by, order="rate", per_second=per_second, sure=sure)
 
 
@@ -57,6 +64,10 @@ def order_pause(
     config: ConfigFile = None,
 ) -> None:
     """Let nobody in; everybody keeps their place."""
+    from prikkfri.door.steering import REASONS
+
+    if reason not in REASONS:
+        raise UsageError(f"--reason: there is no reason {reason!r}; the reasons are {', '.join(REASONS)}")
     give_order(configuration(home, config), by, order="pause", reason=reason)
 
 

@@ -35,6 +35,8 @@ def quarantine(
     settings = configuration(home, config)
     found = asked_of_sms(settings, "GET", f"/quarantine?link={quote(link, safe='')}")
     zone = ZoneInfo(settings.streaming.timezone)
+    if link and not found:
+        refuse_unknown_link(settings, "--link", link)
     if json_file is not None:
         write_json(found, json_file)
     elif not found:
@@ -104,7 +106,19 @@ def discard_quarantined(
         wanted = {"link": receipts_of, "action": "discard", "by": by or getpass.getuser()}
         more = asked_of_sms(settings, "POST", "/quarantine", wanted)["discarded"]
         found += more
+    if not found:
+        refuse_unknown_link(settings, "--receipts-of", receipts_of)
     console.print(f"{found:,} receipts are discarded")
+
+
+def refuse_unknown_link(settings: Config, option: str, link: str) -> None:
+    """Raises `UsageError` for one that is not configured: that nothing is held of it says nothing.
+
+    Of one that was, and has gone, something may still be held: that is asked first.
+    """
+    links = [each.name for each in settings.sms.links]
+    if link not in links:
+        raise UsageError(f"{option}: there is no link {link!r}; there are {', '.join(links) or 'none'}")
 
 
 def say_of_quarantine(settings: Config, identifier: str, action: str, by: str) -> None:

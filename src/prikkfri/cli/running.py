@@ -15,7 +15,7 @@ from prikkfri.app.first_user import first_user_file
 from prikkfri.app.logs import log_file
 from prikkfri.app.supervisor import Program, Supervisor
 from prikkfri.cli.printing import console
-from prikkfri.config import ROLES, Config, load
+from prikkfri.config import ROLES, Config, load, process_name
 from prikkfri.errors import StorageDamaged, StorageUnwritable
 
 
@@ -123,4 +123,5 @@ def role_program(role: str, settings: Config, config: Path | None) -> Program:
         arguments += ["--config", str(config)]
     if settings.demo:
         arguments.append("--demo")
-    return Program(role, arguments, log_file(settings.home, role))
+    name = process_name(role, settings.instance)
+    return Program(name, arguments, log_file(settings.home, name))

@@ -52,6 +52,7 @@ _ANSWERS = {
     "not-yours": (403, "This ticket was given to another device; please take one of your own."),
     "overloaded": (503, "Very many are coming right now; please try again in a moment."),
     "drained": (503, "Nobody new is let in for now; please come again later."),
+    "line-elsewhere": (503, "Another door has the line; please try again in a moment."),
     "too-many-joins": (503, "Very many come from your network right now; please try again in a moment."),
 }
 
@@ -189,6 +190,14 @@ def application(
             return refusal(503 if not_taken.why == "not-kept" else 409, not_taken.why, not_taken.said)
         return await steering(request)
 
+    def of_line(handler: Handler) -> Handler:
+        async def answer(request: Request) -> HttpResponse | None:
+            if astray := door.line_elsewhere():
+                return document(astray)
+            return await handler(request)
+
+        return handler if door.has_line else answer
+
     def gated(step: str, handler: Handler) -> Handler:
         async def answer(request: Request) -> HttpResponse | None:
             if overloaded := door.overloaded(step):
@@ -199,11 +208,11 @@ def application(
 
     routes = (
         Route("POST", "/playback-token", gated("playback-token", playback_token), origin=viewer_origin),
-        Route("POST", "/enter", gated("enter", enter), body_bytes_max=BODY_BYTES_MAX, origin=viewer_origin),
-        Route("GET", "/waiting", gated("enter", waiting)),
-        Route("GET", "/line", line),
-        Route("GET", "/steering", steering, key=command_key),
-        Route("POST", "/steering", steer, body_bytes_max=BODY_BYTES_MAX, key=command_key),
+        Route("POST", "/enter", of_line(gated("enter", enter)), body_bytes_max=BODY_BYTES_MAX, origin=viewer_origin),
+        Route("GET", "/waiting", of_line(gated("enter", waiting))),
+        Route("GET", "/line", of_line(line)),
+        Route("GET", "/steering", of_line(steering), key=command_key),
+        Route("POST", "/steering", of_line(steer), body_bytes_max=BODY_BYTES_MAX, key=command_key),
     )
     answering = edge(routes, cors=cross_origin(viewer_origin, credentials=False))
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from prikkfri.door.steering import OrderRecord, OrderRefusal, OrderRequest, Stee
 from prikkfri.door.ticket import ID_BYTES, LIFETIME_SECONDS, LOTS, PROMISE_PREFIX, Ticket, lot, opened, sealed
 from prikkfri.door.timing import Timing
 from prikkfri.door.turns import TurnCalls
-from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements
+from prikkfri.door.waiting_room import Capacity, Line, LineMeasurements, together
 from prikkfri.door.windows import NUMBERS_PER_SECOND
 from prikkfri.journal.outcomes import Outcome, Verdict
 from prikkfri.protocols import admission_pass, cat, jwt
@@ -88,8 +88,9 @@ class Waiting:
 @dataclass(frozen=True, slots=True)
 class Refused:
     reason: Literal[
-        "bad-token", "expired", "revoked", "bad-ticket", "not-yours", "overloaded", "too-many-joins", "drained"
-    ]
+        "bad-token", "expired", "revoked", "bad-ticket", "not-yours", "overloaded", "too-many-joins", "drained",
+        "line-elsewhere",
+    ]  # fmt: skip
     retry_after_s: float | None = None
 
 
@@ -100,11 +101,11 @@ class Keys:
     ticket: bytes = field(repr=False)
 
 
-def load_keys(home: Path) -> Keys:
-    """Makes the keys at first start and publishes their public halves. Raises `StorageError`."""
+def load_keys(home: Path, issuer: str = "door") -> Keys:
+    """Makes the keys at first start and publishes their public halves, as `issuer`. Raises `StorageError`."""
     keys = Keys(signing_key(home, "door-playback"), signing_key(home, "door-pass"), secret_key(home, "door-ticket"))
-    publish_public_key(home, "playback", "door", keys.playback)
-    publish_public_key(home, "pass", "door", keys.admission)
+    publish_public_key(home, "playback", issuer, keys.playback)
+    publish_public_key(home, "pass", issuer, keys.admission)
     return keys
 
 
@@ -119,7 +120,10 @@ class Door:
         tokens: DeviceTokens,
         ask_capacity: AskCapacity,
         timing: Timing = DEFAULT_TIMING,
+        has_line: bool = True,
     ) -> None:
+        """`has_line`: of several doors one has the line; the others turn device tokens into playback tokens."""
+        self.has_line = has_line
         self.in_flight = 0
         """Requests that the edge has taken and not yet answered."""
         self._record = record
@@ -171,6 +175,13 @@ class Door:
             return None
         self._outcome(step, "broken", "overloaded")
         return Refused("overloaded", retry_after_s)
+
+    def line_elsewhere(self) -> Refused | None:
+        """Whether another door has the line: who asks for a place here was led astray, and that is recorded."""
+        if self.has_line:
+            return None
+        self._outcome("enter", "broken", "line-elsewhere")
+        return Refused("line-elsewhere", self._timing.follow_up_seconds)
 
     def playback_token(self, token: str) -> Issued | Refused:
         now, began = self._clock.now(), self._clock.monotonic()
@@ -329,7 +340,7 @@ class Door:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_lag())
             tasks.create_task(self._tokens.follow())
-            if self._waiting_room:
+            if self._waiting_room and self.has_line:
                 tasks.create_task(self._follow_signin())
                 tasks.create_task(self._keep_line())
                 tasks.create_task(self._call_held())
@@ -379,6 +390,8 @@ class Door:
 
     def _read_steering(self) -> Steering:
         try:
+            if not self.has_line:
+                raise FileNotFoundError
             return msgspec.json.decode(self._steering_file.read_bytes(), type=Steering)
         except FileNotFoundError:
             pass
@@ -519,6 +532,8 @@ class Door:
         """And whether what it knew is lost: whoever has a ticket is then counted anew, and keeps their place."""
         now = self._clock.now()
         try:
+            if not self.has_line:
+                raise FileNotFoundError
             return Line.as_left(json.loads(self._line_file.read_bytes()), now), False
         except FileNotFoundError:
             pass
@@ -535,11 +550,13 @@ class Door:
         return self._home / "door" / "line.json"
 
 
-def asking_signin(client: httpx.AsyncClient, url: str, home: Path) -> AskCapacity:
-    """How the door asks signin for its capacity; the answer is None when signin does not give one."""
+def asking_signin(client: httpx.AsyncClient, urls: Sequence[str], home: Path) -> AskCapacity:
+    """How the door asks the processes of signin for their capacity together; None when none gives one."""
     keys = CallersKeys(home, ["signin"])
+    spent: dict[str, float] = {}
+    """By process: the passes that had come to a hash when it last said."""
 
-    async def ask() -> Capacity | None:
+    async def ask_one(url: str) -> Capacity | None:
         headers = {"authorization": f"Bearer {keys['signin']}"}
         try:
             answer = await client.get(f"{url}/capacity", headers=headers, timeout=DEFAULT_TIMING.capacity_asked_seconds)
@@ -552,5 +569,10 @@ def asking_signin(client: httpx.AsyncClient, url: str, home: Path) -> AskCapacit
             return None
         plausible = 0 <= capacity.per_second < 1e6 and 0 <= capacity.waiting_s < 1e6 and (capacity.spent or 0) >= 0
         return capacity if plausible else None
+
+    async def ask() -> Capacity | None:
+        answers = dict(zip(urls, await asyncio.gather(*map(ask_one, urls)), strict=True))
+        spent.update({url: each.spent for url, each in answers.items() if each and each.spent is not None})
+        return together([each for each in answers.values() if each], sum(spent.values()) if spent else None)
 
     return ask

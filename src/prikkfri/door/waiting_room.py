@@ -14,8 +14,8 @@ hurries past their places, up to whoever has come since. When signin is silent, 
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -97,6 +97,17 @@ class Capacity:
     waiting_s: float
     spent: float | None = None
     """Passes that were spent since it started; None: it does not say."""
+
+
+def together(processes: Sequence[Capacity], spent: float | None) -> Capacity | None:
+    """What several processes of signin can take in all, among whom people are spread; None: none of them says."""
+    if len(processes) < 2:
+        return replace(processes[0], spent=spent) if processes else None
+    per_second = sum(each.per_second for each in processes)
+    waiting = sum(each.waiting_s * each.per_second for each in processes)
+    return Capacity(
+        per_second, waiting / per_second if per_second else max(each.waiting_s for each in processes), spent
+    )
 
 
 @dataclass(frozen=True, slots=True)

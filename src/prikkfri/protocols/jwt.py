@@ -20,7 +20,7 @@ from prikkfri.errors import RemoteProtocolError
 from prikkfri.protocols import es256
 
 TOKEN_LENGTH_MAX = 2048
-KEYS_MAX = 32
+KEYS_MAX = 256
 HEADERS_REMEMBERED = 256
 """One for each key and type of token; the rest is what strangers make up."""
 

@@ -185,12 +185,12 @@ class Keys:
     """Of the sessions that passes open."""
 
 
-def load_keys(home: Path) -> Keys:
-    """Makes the keys at first start and publishes their public halves. Raises `StorageError`."""
+def load_keys(home: Path, issuer: str = "signin") -> Keys:
+    """Makes the keys at first start and publishes their public halves, as `issuer`. Raises `StorageError`."""
     device, playback = signing_key(home, "signin-device"), signing_key(home, "signin-playback")
     keys = Keys(device, playback, secret_key(home, "signin-session"))
-    publish_public_key(home, "device", "signin", keys.device)
-    publish_public_key(home, "playback", "signin", keys.playback)
+    publish_public_key(home, "device", issuer, keys.device)
+    publish_public_key(home, "playback", issuer, keys.playback)
     return keys
 
 

@@ -7,9 +7,12 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 SAMPLE_SECONDS = 2.0
+KEEPERS = ("autovacuum", "background writer", "checkpointer", "io worker", "walwriter")
+"""Those that do what a database's writes have left to be done."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +47,56 @@ def family(parents: Mapping[int, int], heads: set[int]) -> set[int]:
     return found
 
 
-def usage(home: Path, proc: Path = Path("/proc")) -> Usage | None:
-    """As of now; ours are this process, those that hold the locks of `home`, and their families. None: not known."""
+def backends(titles: Mapping[int, str], parents: Mapping[int, int], database: str) -> set[int]:
+    """Who works for a database of a PostgreSQL, and who keeps that server's house. `titles`: of its processes.
+
+    A backend's title is `postgres: USER DATABASE CLIENT WHAT IT DOES`, another's is `postgres: WHAT IT IS`.
+    """
+    own = {process for process, title in titles.items() if title.split()[2:3] == [database]}
+    servers = {parents[process] for process in own}
+    keepers = {process for process, title in titles.items() if title.removeprefix("postgres: ").startswith(KEEPERS)}
+    return own | {process for process in keepers if parents[process] in servers}
+
+
+def usage(home: Path, url: str = "", proc: Path = Path("/proc")) -> Usage | None:
+    """As of now; ours are this process, those that hold the locks of `home`, and their families. None: not known.
+
+    `url`: of the PostgreSQL that the roles have; what works for their database on this machine is ours, too.
+    """
     try:
         user, nice, system, idle, waiting, *more = map(int, (proc / "stat").read_text().split("\n", 1)[0].split()[1:9])
     except (OSError, ValueError):
         return None
-    parents, used = {}, {}
+    database = _named(url)
+    parents: dict[int, int] = {}
+    used: dict[int, int] = {}
+    titles: dict[int, str] = {}
     for folder in proc.iterdir():
         if folder.name.isdigit():
             try:  # the name of a program, in brackets, may hold anything
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                name, _, rest = (folder / "stat").read_text().rpartition(")")
+                if database and name.endswith("(postgres"):
+                    titles[int(folder.name)] = (folder / "cmdline").read_text().rstrip("\0 ")
             except OSError:
                 continue  # it has ended
+            fields = rest.split()
             parents[int(folder.name)] = int(fields[1])
             used[int(folder.name)] = int(fields[11]) + int(fields[12])
-    heads = {os.getpid()}
+    heads = {os.getpid(), *backends(titles, parents, database)}
     for lock in home.glob("run/*.lock"):
         text = lock.read_text(encoding="utf-8").strip()
         heads |= {int(text)} if text.isdecimal() else set()
     ours = {process: used[process] for process in family(parents, heads)}
     return Usage(user + nice + system + sum(more), idle + waiting, ours)
+
+
+@lru_cache
+def _named(url: str) -> str:
+    if not url:
+        return ""
+    from prikkfri.storage.postgres import database_name  # its driver is loaded only where one is
+
+    return database_name(url)
 
 
 async def keep_company(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prikkfri.app.process import python
+from prikkfri.app.process import STANDBY, python
 from prikkfri.app.supervisor import pid_file
 from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import PrikkfriError
@@ -64,6 +64,8 @@ class Installation:
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     """`PRIKKFRI_...` variables for its roles; those of whoever runs the rehearsal are not theirs."""
+    launcher: Sequence[str] = ()
+    """What stands before the command line of each of its processes."""
     _running: dict[str, _Process] = field(default_factory=dict)
 
     def configuration(self) -> Config:
@@ -83,6 +85,7 @@ class Installation:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
+                *self.launcher,
                 *python(arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -92,8 +95,11 @@ class Installation:
             )
         self._running[name] = _Process(arguments, process)
         assert process.stdout is not None
+        line = STANDBY.encode()
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS_MAX)
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                while line.startswith(STANDBY.encode()):  # for the one that was killed, whose end is not known yet
+                    line = await process.stdout.readline()
         except TimeoutError:
             line = b""
         if line != b"ready\n":

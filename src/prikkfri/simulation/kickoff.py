@@ -174,7 +174,9 @@ class Evening:
             tasks.create_task(self._look_for_open_channels(truth, end))
             tasks.create_task(self._tell(truth, end))
             time_keeping = tasks.create_task(keep_time(truth.late, self.clock))
-            company = tasks.create_task(keep_company(truth.others, partial(usage, self.config.home)))
+            company = tasks.create_task(
+                keep_company(truth.others, partial(usage, self.config.home, self.config.storage.url))
+            )
             if plan.fault is not None:
                 tasks.create_task(self._break(truth, plan.fault))
             crowd = asyncio.gather(*(tasks.create_task(come) for come in self._crowd(truth)))

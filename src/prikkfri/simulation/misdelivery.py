@@ -303,7 +303,7 @@ class Evening:
 
     def __post_init__(self) -> None:
         config = self.installation.configuration()
-        self._centre = config.roles.sms.url
+        self._centre, self._stored_at = config.roles.sms.url, config.storage.url
         self._status = f"{config.roles.status.url}/api/v2/summary.json"
         self._duty = {"Authorization": f"Bearer {command_key(config.home, 'sms')}"}
         self._canary_key = command_key(config.home, "canaries")
@@ -337,7 +337,7 @@ class Evening:
                 always += [tasks.create_task(self._canary_phones(partner).run()) for partner in self._staged]
             always.append(tasks.create_task(keep_time(truth.late, self.clock)))
             home = self.installation.home
-            always.append(tasks.create_task(keep_company(truth.others, partial(usage, home))))
+            always.append(tasks.create_task(keep_company(truth.others, partial(usage, home, self._stored_at))))
             traffic = tasks.create_task(self._write(truth, enough))
             await asyncio.sleep(plan.calm_seconds)
             if plan.fault:

@@ -88,7 +88,7 @@ async def _kickoff_of_its_own(
             async with open_session() as http:
                 phones_url = f"http://localhost:{handset_http}"
                 evening = Evening(installation, plan, people, phones_url, http, SystemClock(), say)
-                return await _stage(evening)
+                return await stage_kickoff(evening)
         finally:
             await installation.stop()
 
@@ -127,7 +127,7 @@ async def _kickoff_in(installation: BorrowedInstallation, plan: Plan, say: Say) 
                 await _begin_anew(installation, ("television",), http, say)
                 phones_url = f"http://localhost:{config.phones_port}"
                 evening = Evening(installation, plan, people, phones_url, http, SystemClock(), say)
-                return await _stage(evening)
+                return await stage_kickoff(evening)
         finally:
             await installation.stop()
 
@@ -185,7 +185,7 @@ def is_alarmed(kept: tuple[float, str] | None, services: Collection[str]) -> boo
     return any(alarm.segment.get("service") in services for alarm in standing)
 
 
-async def _stage(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
+async def stage_kickoff(evening: Evening) -> tuple[Truth, list[IncidentReport]]:
     """The evening, the product's account of it, and the morning after."""
     truth = await evening.stage()
     await asyncio.sleep(LATE_SECONDS)
@@ -254,7 +254,7 @@ async def _misdelivery_of_its_own(
             await installation.start(misdelivery.ROLES_NEEDED)
             async with open_session() as session:
                 evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
-                truth, told = await evening.stage(partial(_account_of_messages, installation))
+                truth, told = await evening.stage(partial(account_of_messages, installation))
         finally:
             await installation.stop()
     return truth, told, evening.seen
@@ -274,11 +274,11 @@ async def _misdelivery_in(
             await _begin_anew(installation, MESSAGES, session, say)
             await _until_quiet(config, MESSAGES, say)
             evening = misdelivery.Evening(installation, plan, partners, session, SystemClock(), say)
-            truth, told = await evening.stage(partial(_account_of_messages, installation))
+            truth, told = await evening.stage(partial(account_of_messages, installation))
     return truth, [each for each in told if each.incident["opened_at"] >= truth.began_at], evening.seen
 
 
-async def _account_of_messages(installation: Installation | BorrowedInstallation) -> list[IncidentReport]:
+async def account_of_messages(installation: Installation | BorrowedInstallation) -> list[IncidentReport]:
     messages, receipts = await asyncio.gather(
         read_reports(installation, "messages"), read_incidents(installation, "receipts")
     )

@@ -142,6 +142,10 @@ class SmsCentre:
                     server.close()
                 await self._sessions.unbind_all()
 
+    async def keys_missing(self) -> int:
+        """How many keys are not here by which something is sealed that may still be sent. Raises `StorageError`."""
+        return await self._keys.missing()
+
     def authenticate(self, system_id: str, password: str, *, address: str) -> Account | Rejection:
         """Over either edge; `address` is the client's."""
         return self._accounts.authenticate(system_id, password, address=address)

@@ -48,6 +48,13 @@ class Queries(Protocol):
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None: ...
 
 
+class Snapshot(Queries, Protocol):
+    """What may be asked of one moment: all statements see what was committed when the first of them began."""
+
+    at_one_moment: bool
+    """Always; it tells a snapshot from other queries, for who asks for one."""
+
+
 class Transaction(Queries, Protocol):
     """What may be done in a group's transaction."""
 
@@ -87,6 +94,8 @@ class Engine(Protocol):
         ...
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T: ...
+
+    async def snapshot(self, work: Callable[[Snapshot], Awaitable[T]]) -> T: ...
 
     async def between_groups(self) -> None:
         """Housekeeping while nothing is being written (SQLite's checkpoint)."""
@@ -156,6 +165,17 @@ class Database:
         """Runs `work` on what is committed, each of its statements on a snapshot of its own."""
         try:
             return await self.engine.read(work)
+        except Exception as error:
+            raise self.engine.portable(error) from error
+
+    async def snapshot(self, work: Callable[[Snapshot], Awaitable[T]]) -> T:
+        """Runs `work` on what is committed at one moment, all of its statements.
+
+        For what is told as one, such as a list and its digest. It holds that moment for as long as it lasts: nothing
+        is waited for in it but the database.
+        """
+        try:
+            return await self.engine.snapshot(work)
         except Exception as error:
             raise self.engine.portable(error) from error
 

@@ -29,7 +29,7 @@ SIGNING_KEYS: Mapping[str, tuple[Use, str]] = {
 }
 """What each is for, and who signs by it."""
 PUBLISHED_MAX = 12
-"""Of one issuer and use, the newest: whoever reads them takes no more than 32 in all."""
+"""Of one issuer and use, the newest: whoever reads them takes no more than 256 in all."""
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from prikkfri.errors import StorageDamaged, StorageError
+from prikkfri.errors import StorageDamaged, StorageError, StorageUnavailable
 from prikkfri.storage.database import Database, Queries, Transaction
 from prikkfri.storage.limits import LIMITS, StorageLimits
 from prikkfri.storage.sqlite import SqliteEngine
@@ -65,34 +65,46 @@ async def migrations_missing(location: Location, area: str) -> int | None:
     return len(known - had)
 
 
+async def unreachable(location: Location, area: str) -> str:
+    """Why a PostgreSQL does not answer; empty when it does. Raises what else `StorageError` an answer is."""
+    database = open_reader(location, area)
+    try:
+        await database.read(lambda queries: queries.fetch_one("SELECT 1"))
+    except StorageUnavailable as error:
+        return str(error)
+    finally:
+        await database.close()
+    return ""
+
+
 def open_reader(location: Location, area: str) -> Database:
     """Opens another role's area to read. Raises `StorageUnavailable` when a SQLite file does not exist yet."""
     return open_unmigrated(location, area, read_only=True)
 
 
-def _spool_file(home: Path, role: str) -> Path:
-    return home / "spool" / f"{role}.db"
+def _spool_file(home: Path, stream: str) -> Path:
+    return home / "spool" / f"{stream.replace('/', '.')}.db"
 
 
-async def open_spool(home: Path, role: str) -> Database:
-    """A role without a database has a SQLite file for its journal, whatever the others use.
+async def open_spool(home: Path, stream: str) -> Database:
+    """Each process of a role without a database has a SQLite file for its journal, whatever the others use.
 
-    A file that is damaged is set aside as `ROLE.db.damaged` and begun anew: who follows is alarmed, the role runs.
+    A file that is damaged is set aside as `STREAM.db.damaged` and begun anew: who follows is alarmed, the role runs.
     """
-    file = _spool_file(home, role)
+    file = _spool_file(home, stream)
     try:
-        return await _migrated(Database(SqliteEngine(file), area=role))
+        return await _migrated(Database(SqliteEngine(file), area=stream))
     except StorageDamaged as error:
         log.error("%s; it is set aside", error)
         for suffix in ("", "-wal", "-shm"):
             part = file.with_name(file.name + suffix)
             if part.exists():
                 part.replace(file.with_name(f"{file.name}.damaged{suffix}"))
-        return await _migrated(Database(SqliteEngine(file), area=role))
+        return await _migrated(Database(SqliteEngine(file), area=stream))
 
 
-def open_spool_reader(home: Path, role: str) -> Database:
-    return Database(SqliteEngine(_spool_file(home, role), read_only=True), area=role)
+def open_spool_reader(home: Path, stream: str) -> Database:
+    return Database(SqliteEngine(_spool_file(home, stream), read_only=True), area=stream)
 
 
 async def _migrated(database: Database) -> Database:

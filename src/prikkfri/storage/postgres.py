@@ -13,7 +13,7 @@ import psycopg.conninfo
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable, StorageUnmade
-from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Transaction, by_place
+from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Snapshot, Transaction, by_place
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
@@ -39,6 +39,22 @@ async def own_database(url: str) -> AsyncIterator[str]:
         yield psycopg.conninfo.make_conninfo(url, dbname=name)
     finally:
         await tell(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def database_name(url: str) -> str:
+    """The database that a URL names; empty: the one that is called as its user."""
+    return str(psycopg.conninfo.conninfo_to_dict(url).get("dbname") or "")
+
+
+def socket_of(url: str) -> str:
+    """The path of the Unix socket by which a URL reaches its server."""
+    words = psycopg.conninfo.conninfo_to_dict(url)
+    return f"{words['host']}/.s.PGSQL.{words.get('port') or 5432}"
+
+
+def reached_at(url: str, host: str, port: int) -> str:
+    """The same database by TCP."""
+    return psycopg.conninfo.make_conninfo(url, host=host, port=port)
 
 
 INSERTED_AT_ONCE = 32
@@ -104,6 +120,10 @@ class _Connection:
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         cursor = await self.connection.execute(_numbered(sql), _in_places(sql, parameters))
         return await cursor.fetchone()
+
+
+class _Snapshot(_Connection):
+    at_one_moment = True
 
 
 class PostgresEngine:
@@ -216,6 +236,18 @@ class PostgresEngine:
                     self._in_use -= 1
                     await self._give_back(reader)
 
+    async def snapshot(self, work: Callable[[Snapshot], Awaitable[T]]) -> T:
+        async def at_one_moment(queries: Queries) -> T:
+            assert isinstance(queries, _Connection)
+            await queries.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            try:
+                return await work(_Snapshot(queries.connection))
+            finally:
+                if not queries.connection.closed:
+                    await queries.execute("ROLLBACK")
+
+        return await self.read(at_one_moment)
+
     async def _reader(self) -> tuple[psycopg.AsyncConnection[Row], bool]:
         """One for reading, and whether it is a new one; where the server gives no more, the next that is given back."""
         while True:
@@ -243,8 +275,8 @@ class PostgresEngine:
 
     async def _give_back(self, reader: psycopg.AsyncConnection[Row]) -> None:
         self._given_back.set()
-        if self._closed:
-            await reader.close()
+        if self._closed or reader.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            await reader.close()  # what was broken off in the middle would hold its moment for whoever reads next
         elif not reader.closed:
             self._idle.append(reader)
 

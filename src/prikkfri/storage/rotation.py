@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from prikkfri.clock import Clock
@@ -59,17 +60,24 @@ class KeyRotation:
         clock: Clock,
         *,
         published: Callable[[], None] = _nothing,
+        issuer: str = "",
         limits: StorageLimits = LIMITS,
     ) -> None:
-        """`key` becomes the next one. `published` is called when its public half is, before it signs anything."""
+        """`key` becomes the next one. `published` is called when its public half is, before it signs anything.
+
+        `issuer`: whose keys it is published among; empty: its role's. Another process may use the same key.
+        """
         self._home = home
         self._name = name
         self._key = key
         self._clock = clock
         self._published = published
+        self._use, own = SIGNING_KEYS[name]
+        self._issuer = issuer or own
         self._limits = limits
         self._next: SigningKey | None = None
         self._since = math.inf
+        self._seen = 0
 
     async def follow(self) -> None:
         """Until cancelled."""
@@ -80,19 +88,34 @@ class KeyRotation:
         file = signing_file(self._home, f"{self._name}.next")
         if not file.exists():
             self._next = None
+            self._follow_others()
             return
         following = read_signing_key(file, self._name)
         if self._next is None or self._next.kid != following.kid:
-            use, issuer = SIGNING_KEYS[self._name]
-            publish_public_key(self._home, use, issuer, following)
-            self._published()
+            self._publish(following)
             self._next, self._since = following, self._clock.monotonic()
             log.info("the next key %s is published", following.kid)
         elif self._clock.monotonic() - self._since >= self._limits.key_published_seconds:
-            os.replace(file, signing_file(self._home, self._name))
+            with suppress(FileNotFoundError):  # another process on this home has done it
+                os.replace(file, signing_file(self._home, self._name))
             self._key.become(following)
             self._next = None
             log.info("%s signs from now on", following.kid)
+
+    def _publish(self, key: SigningKey) -> None:
+        publish_public_key(self._home, self._use, self._issuer, key)
+        self._published()
+
+    def _follow_others(self) -> None:
+        """Another process on this home may have signed with the next one a moment sooner."""
+        file = signing_file(self._home, self._name)
+        if (changed := file.stat().st_mtime_ns) == self._seen:
+            return
+        self._seen, now = changed, read_signing_key(file, self._name)
+        if now.kid != self._key.kid:
+            self._publish(now)
+            self._key.become(now)
+            log.info("%s signs from now on, as in another process", now.kid)
 
 
 class AcceptedKeys:

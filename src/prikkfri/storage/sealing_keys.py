@@ -59,9 +59,10 @@ class SealingKeysInMemory:
 
 
 class SealingKeyFiles:
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, folder: Path | None = None) -> None:
+        """`folder`: where they are kept; None: in the home."""
         self._home = home
-        self._folder = home / "keys" / "sealing"
+        self._folder = folder or home / "keys" / "sealing"
 
     def load(self) -> dict[str, bytes]:
         """What was cut short while it was made is removed: nothing that it sealed has been acknowledged. What was cut

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import apsw
 
 from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnmade, StorageUnwritable
-from prikkfri.storage.database import Parameters, Queries, Row, Transaction, by_place
+from prikkfri.storage.database import Parameters, Queries, Row, Snapshot, Transaction, by_place
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
@@ -60,6 +60,10 @@ class _Connection:
         return row
 
 
+class _Snapshot(_Connection):
+    at_one_moment = True
+
+
 class SqliteEngine:
     def __init__(
         self, path: Path, *, read_only: bool = False, limits: StorageLimits = LIMITS, vfs: str | None = None
@@ -72,7 +76,11 @@ class SqliteEngine:
         self._path = path
         self._read_only = read_only
         self._limits = limits
+        self._vfs = vfs
         self._wal_pages = 0
+        self._holding: apsw.Connection | None = None
+        """Where snapshots are read, one at a time; opened for the first."""
+        self._held = asyncio.Lock()
         try:
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,16 +92,20 @@ class SqliteEngine:
                 self._writer.execute(f"PRAGMA journal_size_limit = {limits.wal_bytes_kept_max}")
                 # In place of SQLite's own hook, which would bring the log into the file inside of COMMIT.
                 self._writer.set_wal_hook(self._remember_wal_pages)
-            self._reader = apsw.Connection(
-                str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs, statementcachesize=STATEMENTS
-            )
-            self._reader.set_busy_timeout(limits.busy_milliseconds_max)
-            self._reader.execute("PRAGMA query_only = ON")
+            self._reader = self._open_reader()
         except OSError as error:
             raise StorageUnwritable(f"{path}: cannot be opened: {error.strerror}; {MAKE_ROOM}") from error
         except apsw.Error as error:
             raise self.portable(error) from error
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="commit")
+
+    def _open_reader(self) -> apsw.Connection:
+        reader = apsw.Connection(
+            str(self._path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self._vfs, statementcachesize=STATEMENTS
+        )
+        reader.set_busy_timeout(self._limits.busy_milliseconds_max)
+        reader.execute("PRAGMA query_only = ON")
+        return reader
 
     def _remember_wal_pages(self, connection: apsw.Connection, name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -143,6 +155,16 @@ class SqliteEngine:
         # No explicit transaction: each statement is its own short snapshot, so that nobody's WAL grows behind us.
         return await work(_Connection(self._reader))
 
+    async def snapshot(self, work: Callable[[Snapshot], Awaitable[T]]) -> T:
+        async with self._held:
+            if self._holding is None:
+                self._holding = self._open_reader()
+            self._holding.execute("BEGIN")
+            try:
+                return await work(_Snapshot(self._holding))
+            finally:
+                self._holding.execute("ROLLBACK")
+
     async def between_groups(self) -> None:
         if self._wal_pages >= self._limits.wal_pages_before_checkpoint:
             self._wal_pages = 0
@@ -167,6 +189,8 @@ class SqliteEngine:
     async def close(self) -> None:
         self._commits.shutdown()
         self._reader.close()
+        if self._holding is not None:
+            self._holding.close()
         if not self._read_only:
             # On a full disk the log stays beside the file, and nothing that is in it is lost.
             with contextlib.suppress(apsw.Error):

@@ -67,6 +67,7 @@ class Playout:
 
     `keys_path` is a JWK set, or a folder of them (`*.json`, one for each issuer). `sign_in_trouble` says why people do
     not get in just now, empty when they do. `device_tokens` judges the device tokens that reports come with.
+    `state_folder`: where this process keeps what it goes on from (None: `folder`/playout).
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Playout:
         put_on_air: Callable[[Channel], OnAirChannel] | None = None,
         device_tokens: DeviceTokens | None = None,
         trusted_proxies: Sequence[str] = (),
+        state_folder: Path | None = None,
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
         self._channels = {channel.id: channel for channel in check_channels(channels)}
@@ -107,7 +109,8 @@ class Playout:
         self._away: dict[str, PictureOutage] = {}
         self._went: dict[str, Gone] = {}
         """When and how the picture of each channel went the last time that it was told."""
-        self._gone_path = folder / "playout" / "pictures.json"
+        state_folder = state_folder or folder / "playout"
+        self._gone_path = state_folder / "pictures.json"
         self._verified: dict[str, cat.Claims] = {}
         self._presence = Presence(
             absent_seconds=limits.absent_seconds,
@@ -130,7 +133,7 @@ class Playout:
         self._channels_document = (0, b"")
         self._sign_in_trouble = sign_in_trouble
         self._sign_in_seen = SignInHealth("", clock.now())
-        self._fallback_path = folder / "playout" / "fallback.json"
+        self._fallback_path = state_folder / "fallback.json"
         self._fallback = _read_fallback(self._fallback_path)
         if put_on_air is None:
             put_on_air = partial(self._channel_playout, folder=folder, slate_text=slate_text)

@@ -82,7 +82,7 @@ async def import_file(
     try:
         binary = path.open("rb")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot be read: {error.strerror}; name a CSV file that can be read") from None
     size = os.fstat(binary.fileno()).st_size
     if not binary.seekable():
         binary.close()

@@ -19,12 +19,13 @@ from prikkfri.assurance.personal import http as personal_http
 from prikkfri.assurance.personal.service import FOUND_MAX, Personal, Registry
 from prikkfri.assurance.rehearsals.service import Rehearsals
 from prikkfri.assurance.response import http as customers
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.assurance.service import Assurance
 from prikkfri.assurance.telling import language_of
 from prikkfri.clock import Clock
-from prikkfri.config import ROLES, Config
-from prikkfri.journal import Source
+from prikkfri.config import ROLES, SINGLE, Config
+from prikkfri.journal import Source, open_journal
 from prikkfri.journal.http import remote_source
 from prikkfri.journal.others import OthersArea
 from prikkfri.protocols import openapi
@@ -56,20 +57,38 @@ ROLE_OF: Mapping[Layer, str] = {"signin": "signin", "sms-centre": "sms"}
 async def build(config: Config, clock: Clock) -> Role:
     location = location_of(config)
     database = await open_database(location, "assurance")
+    await open_journal(database, stream="assurance", clock=clock)  # nothing is told in it: it fences out
     subscribers = OthersArea(lambda: open_reader(location, "subscribers"), clock)
-    here = [role for role in ("playout", "door") if not config.roles.edge(role).internal_url]
-    spools = {role: OthersArea(_spool_of(config, role), clock) for role in here}
-    areas = {area: OthersArea(_area_of(location, area), clock) for area in ("signin", "sms")}
-    read_here = spools | areas
     others = [role for role in ROLES if role != "assurance"]
-    client = internal_client(identity := identity_of(config, clock))
+    identity = identity_of(config, clock)
+    client, direct = internal_client(identity, roles=config.roles), internal_client(identity)
     keys = CallersKeys(config.home, CALLED["assurance"])
-    neighbours = RoleClient(client, urls={role: config.roles.edge(role).internal for role in others}, command_keys=keys)
-    sources: dict[str, Source] = {stream: area.page for stream, area in read_here.items()}
-    for role in {"playout", "door"} - {*here}:
-        sources[role] = remote_source(
-            client, config.roles.edge(role).internal, partial(keys.__getitem__, role), clock=clock
-        )
+    neighbours = RoleClient(
+        client,
+        urls={role: config.roles.edge(role).internal for role in others},
+        processes={
+            process: at.internal
+            for role in others
+            if role not in SINGLE
+            for process, at in config.roles.processes(role).items()
+        },
+        direct=direct,
+        command_keys=keys,
+    )
+    read_here: dict[str, OthersArea] = {}
+    sources: dict[str, Source] = {}
+    for area in ("signin", "sms"):
+        read_here[area] = OthersArea(_area_of(location, area), clock)
+        streams = [area] if area in SINGLE else config.roles.processes(area)
+        sources |= dict.fromkeys(streams, read_here[area].page)
+    for role in ("playout", "door"):
+        for stream, at in config.roles.processes(role).items():
+            if at.internal_url:
+                key = partial(keys.__getitem__, role)
+                sources[stream] = remote_source(direct, at.internal, key, clock=clock)
+            else:
+                read_here[stream] = OthersArea(_spool_of(config, stream), clock)
+                sources[stream] = read_here[stream].page
     measured: dict[Layer, deque[Measured]] = {layer: deque(maxlen=CAPACITIES_KEPT) for layer in ROLE_OF}
     """What each layer takes, and when it was measured; the newest last."""
 
@@ -128,8 +147,8 @@ async def build(config: Config, clock: Clock) -> Role:
         operator=config.operator,
         status_url=config.roles.status.url,
         zone=zone,
-        arrived=response.arrived,
-        told=response.told,
+        arrived=response.watch.arrived,
+        told=response.announcements.told,
         capacities=measured,
     )
     if first := await ensure_first_user(database, clock):
@@ -166,7 +185,7 @@ async def build(config: Config, clock: Clock) -> Role:
     people = Console(database, clock=clock, key=secret_key(config.home, "console"))
     personal = Personal(
         database,
-        response=response,
+        incidents=response.register,
         neighbours=neighbours,
         registry=Registry(find_subscriber, find_by_name, held),
         unread=service.blind,
@@ -185,7 +204,7 @@ async def build(config: Config, clock: Clock) -> Role:
         demo=demo_of(config, clock) if config.demo else None,
     )
     viewer, own = config.roles.viewer.url, config.roles.assurance.url
-    for_customers = customers.application(response, tokens, viewer_origin=viewer, public_url=own)
+    for_customers = customers.application(response.announcements, tokens, viewer_origin=viewer, public_url=own)
 
     commanded = personal_http.application(personal, people, command_key=command_key(config.home, "assurance"))
     to_customers = dict.fromkeys((customers.PATH, openapi.PATH), for_customers)
@@ -208,8 +227,8 @@ def demo_of(config: Config, clock: Clock) -> Demo:
     return Demo(Rehearsals(config.home, clock), roles.viewer.url, roles.status.url, phones)
 
 
-def _spool_of(config: Config, role: str) -> Callable[[], Database]:
-    return lambda: open_spool_reader(config.home, role)
+def _spool_of(config: Config, stream: str) -> Callable[[], Database]:
+    return lambda: open_spool_reader(config.home, stream)
 
 
 def _area_of(location: Location, area: str) -> Callable[[], Database]:

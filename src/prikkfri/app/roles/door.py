@@ -1,10 +1,11 @@
 """The door role: waiting room and playback tokens, which need nothing but keys on disk."""
 
 from prikkfri.app.internal_network import following, identity_of, internal_client
+from prikkfri.app.locks import file_name
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import Config, process_name
 from prikkfri.door.http import application
 from prikkfri.door.service import Door, asking_signin, load_keys
 from prikkfri.journal.http import serving_journal
@@ -16,14 +17,18 @@ from prikkfri.storage.rotation import KeyRotation
 async def build(config: Config, clock: Clock) -> Role:
     spool = spool_of("door", config, clock)
     client = internal_client(identity := identity_of(config, clock))
-    keys = load_keys(config.home)
+    issuer = file_name(process_name("door", config.instance))
+    keys = load_keys(config.home, issuer)
     service = Door(
         record=spool.record,
         config=config,
         keys=keys,
         clock=clock,
         tokens=DeviceTokens(config.home, clock),
-        ask_capacity=asking_signin(client, config.roles.signin.internal, config.home),
+        ask_capacity=asking_signin(
+            client, [edge.internal for edge in config.roles.processes("signin").values()], config.home
+        ),
+        has_line=not config.instance,
     )
 
     key = command_key(config.home, "door")
@@ -48,8 +53,10 @@ async def build(config: Config, clock: Clock) -> Role:
             spool.run,
             trimming_spool(spool, config, clock),
             *following(identity),
-            KeyRotation(config.home, "door-playback", keys.playback, clock).follow,
-            KeyRotation(config.home, "door-pass", keys.admission, clock, published=service.read_pass_keys).follow,
+            KeyRotation(config.home, "door-playback", keys.playback, clock, issuer=issuer).follow,
+            KeyRotation(
+                config.home, "door-pass", keys.admission, clock, published=service.read_pass_keys, issuer=issuer
+            ).follow,
         ),
         counters=service.counters,
         troubles=lambda: service.troubles,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.app.roles import Work
 from prikkfri.clock import SYSTEM_CLOCK, Clock
-from prikkfri.config import Config
+from prikkfri.config import Config, process_name
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.journal import Journal, JournalLimits, Spool, open_journal, taken_to, trim
 from prikkfri.journal.limits import LIMITS as JOURNAL_LIMITS
@@ -30,12 +30,13 @@ def spool_over(journal: Journal, config: Config) -> Spool:
 
 
 def spool_of(role: str, config: Config, clock: Clock, *, limits: JournalLimits = JOURNAL_LIMITS) -> Spool:
-    """The journal of a role without a database, in a file of its own."""
+    """The journal of a process whose role has no database, in a file of its own."""
+    stream = process_name(role, config.instance)
 
     async def opened() -> Journal:
-        database = await open_spool(config.home, role)
+        database = await open_spool(config.home, stream)
         try:
-            return await open_journal(database, stream=role, clock=clock)
+            return await open_journal(database, stream=stream, clock=clock)
         except BaseException:  # also when the role is told to stop
             await database.close()
             raise

@@ -8,10 +8,11 @@ from functools import partial
 import httpx
 
 from prikkfri.app.internal_network import following, identity_of, internal_client
+from prikkfri.app.locks import file_name
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import spool_of, trimming_spool
 from prikkfri.clock import Clock
-from prikkfri.config import Config
+from prikkfri.config import Config, process_name
 from prikkfri.journal.http import serving_journal
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import command_key
@@ -31,12 +32,15 @@ async def build(config: Config, clock: Clock) -> Role:
     if config.demo and not settings.channels:
         settings = replace(settings, fallback_channels=(DEMO_FALLBACK,))
     tokens = DeviceTokens(config.home, clock)
-    client = internal_client(identity := identity_of(config, clock), timeout_seconds=SIGN_IN_ANSWER_SECONDS_MAX)
+    client = internal_client(
+        identity := identity_of(config, clock), roles=config.roles, timeout_seconds=SIGN_IN_ANSWER_SECONDS_MAX
+    )
 
     service = Playout(
         channels,
         settings,
         folder=config.home,
+        state_folder=config.home / file_name(process_name("playout", config.instance)),
         keys_path=config.home / "public" / "playback-keys",
         revocations_path=config.home / "public" / "revoked.json",
         record=spool.record,

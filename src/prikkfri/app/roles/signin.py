@@ -1,14 +1,18 @@
 """The signin role: credentials and sessions, over its database."""
 
 import asyncio
+import logging
 
 import httpx
 
 from prikkfri.app.internal_network import following, identity_of, internal_client
+from prikkfri.app.limits import LIMITS
+from prikkfri.app.locks import file_name
 from prikkfri.app.roles import Role
 from prikkfri.app.roles.journals import location_of, spool_over, trimming
 from prikkfri.clock import Clock
-from prikkfri.config import Account, Config
+from prikkfri.config import Account, Config, process_name
+from prikkfri.errors import RemoteProtocolError, StorageError
 from prikkfri.journal import open_journal
 from prikkfri.journal.http import serving_journal
 from prikkfri.protocols import jwt
@@ -24,6 +28,8 @@ from prikkfri.storage import open_database
 from prikkfri.storage.keys import command_key, read_public_keys, secret_key
 from prikkfri.storage.rotation import KeyRotation
 
+log = logging.getLogger("prikkfri.signin")
+
 SEND_SECONDS_MAX = 5.0
 """The SMS centre has taken a code by then, or nobody knows whether it has."""
 
@@ -32,9 +38,11 @@ async def build(config: Config, clock: Clock) -> Role:
     location = location_of(config)
     database = await open_database(location, "signin")
     subscribers = await open_database(location, "subscribers")
-    journal = await open_journal(database, stream="signin", clock=clock)
+    process = process_name("signin", config.instance)
+    journal = await open_journal(database, stream=process, clock=clock)
     spool = spool_over(journal, config)
-    keys = load_keys(config.home)
+    issuer = file_name(process)
+    keys = load_keys(config.home, issuer)
     service = SignIn(
         database=database,
         subscribers=subscribers,
@@ -63,7 +71,7 @@ async def build(config: Config, clock: Clock) -> Role:
         revoked=service.publish_revoked_soon,
         clock=clock,
     )
-    client = internal_client(identity := identity_of(config, clock))
+    client = internal_client(identity := identity_of(config, clock), roles=config.roles)
     account = next((a for a in config.sms.accounts if a.system_id == config.signin.code_account), None)
 
     async def send(number: str, text: str) -> str | None:
@@ -87,9 +95,18 @@ async def build(config: Config, clock: Clock) -> Role:
         device_keys.update(jwt.read_jwks(read_public_keys(config.home, "device")))
 
     rotations = (
-        KeyRotation(config.home, "signin-device", keys.device, clock, published=know_next_key).follow,
-        KeyRotation(config.home, "signin-playback", keys.playback, clock).follow,
+        KeyRotation(config.home, "signin-device", keys.device, clock, published=know_next_key, issuer=issuer).follow,
+        KeyRotation(config.home, "signin-playback", keys.playback, clock, issuer=issuer).follow,
     )
+
+    async def know_others_keys() -> None:
+        """What another process has signed is to be known here."""
+        while True:
+            await clock.sleep(LIMITS.published_read_seconds)
+            try:
+                know_next_key()
+            except (StorageError, RemoteProtocolError) as error:
+                log.error("the public keys of device tokens cannot be read: %s", error)
 
     async def close() -> None:
         await client.aclose()
@@ -119,6 +136,7 @@ async def build(config: Config, clock: Clock) -> Role:
             trimming(journal, config, clock),
             *following(identity),
             *rotations,
+            *([know_others_keys] if config.roles.signin.instances else []),
         ),
         counters=service.counters,
         close=close,

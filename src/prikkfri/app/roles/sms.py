@@ -16,6 +16,7 @@ from prikkfri.app.roles.journals import location_of, trimming
 from prikkfri.app.serving import listen
 from prikkfri.clock import Clock
 from prikkfri.config import Config
+from prikkfri.errors import UsageError
 from prikkfri.journal import open_journal
 from prikkfri.journal.http import serving_journal
 from prikkfri.journal.others import OthersArea
@@ -70,12 +71,13 @@ async def build(config: Config, clock: Clock) -> Role:
         found = await subscribers.use(lambda reader: reader.read(lambda q: holders_at(q, written, now)))
         return None if found is None else {msisdn.removeprefix("+"): holder for msisdn, holder in found.items()}
 
+    folder = Path(config.sms.sealing_folder) if config.sms.sealing_folder else None
     settings = dataclasses.replace(config.sms, region=config.sms.region or config.region)
     centre = SmsCentre(
         database=database,
         journal=journal,
         settings=settings,
-        sealing_keys=SealingKeyFiles(config.home),
+        sealing_keys=SealingKeyFiles(config.home, folder),
         clock=clock,
         entropy=secrets.token_bytes,
         smpp_sockets=sockets,
@@ -85,6 +87,8 @@ async def build(config: Config, clock: Clock) -> Role:
         holders=holders,
     )
     try:
+        if config.roles.sms.instances and not config.sms.keys_lost:
+            await _refuse_without_keys(centre, folder or config.home / "keys" / "sealing")
         await centre.restores.notice()  # before anybody can hand anything in
     except BaseException:
         await close()
@@ -130,6 +134,16 @@ async def build(config: Config, clock: Clock) -> Role:
         troubles=centre.restores.troubles,
         close=close,
     )
+
+
+async def _refuse_without_keys(centre: SmsCentre, folder: Path) -> None:
+    """Whoever takes over on another home could open nothing of what waits, and would quarantine it."""
+    if missing := await centre.keys_missing():
+        raise UsageError(
+            f"{folder}: {missing} keys are missing by which waiting messages are sealed; copy them there from the home"
+            " on which the SMS centre worked before, set `sms.sealing_folder` to a folder that both reach, or, where"
+            " they are lost for good, `sms.keys_lost`: those messages are then quarantined"
+        )
 
 
 def _mark_file(config: Config) -> Path:

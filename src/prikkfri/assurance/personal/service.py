@@ -10,7 +10,7 @@ from typing import Any
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.personal import history, store
 from prikkfri.assurance.personal.history import ErasureResult, History, IncidentHit, Number, Trail
-from prikkfri.assurance.response.service import Response
+from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.store import incident
 from prikkfri.assurance.store import StoredOutcome, outcomes_of_customer
 from prikkfri.clock import Clock
@@ -52,7 +52,7 @@ class Personal:
         self,
         database: Database,
         *,
-        response: Response,
+        incidents: IncidentRegister,
         neighbours: RoleClient,
         registry: Registry,
         unread: Callable[[], frozenset[str]],
@@ -60,7 +60,7 @@ class Personal:
     ) -> None:
         """`unread`: the streams that have not been read to their end."""
         self._database = database
-        self._response = response
+        self._incidents = incidents
         self._neighbours = neighbours
         self._registry = registry
         self._unread = unread
@@ -83,7 +83,7 @@ class Personal:
             subscriber=subscriber,
             subscriptions=held,
             befallen=befallen,
-            near=history.near(self._response.open_incidents, befallen, held, now=self._clock.now()),
+            near=history.near(self._incidents.open_incidents, befallen, held, now=self._clock.now()),
             devices=await self._neighbours.devices(subscriber.id),
             trails=None if trails is None else sorted(trails, key=lambda trail: trail.began_at, reverse=True),
             outcomes=await self._outcomes(subscriber.id, most=OUTCOMES_SHOWN_MAX),
@@ -164,7 +164,7 @@ class Personal:
         async def erase() -> tuple[int, list[str]]:
             return await self._database.write(lambda t: store.erase(t, customer, numbers, _drawn))
 
-        outcomes, _ = await self._response.without(erase, lambda found: found[1])
+        outcomes, _ = await self._incidents.without(erase, lambda found: found[1])
         return outcomes
 
     async def _befallen(self, customer: str, numbers: Sequence[Number]) -> list[IncidentHit]:

@@ -83,7 +83,7 @@ class PostIncidentWork:
     async def _name_on(self, identifier: str, holder: Holder) -> None:
         async with self._acting:
             incident = await self._database.read(lambda q: store.incident(q, identifier))
-            listed = await self._database.read(lambda q: store.impact_of(q, incident)) if incident else None
+            listed = await self._database.snapshot(lambda q: store.impact_of(q, incident)) if incident else None
             if incident is None or listed is None:
                 return
             made = await asyncio.to_thread(name_devices, listed[0], holder, since=self._kept_since())
@@ -115,7 +115,7 @@ class PostIncidentWork:
         async with self._acting:
             if self._erasures() != erasures:
                 return False
-            listed = await self._database.read(lambda q: store.impact_of(q, incident))
+            listed = await self._database.snapshot(lambda q: store.impact_of(q, incident))
             if listed is None:
                 return True
             scope, expectations = listed[0].scope, self._expectations

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prikkfri.assurance import status
-from prikkfri.assurance.response.service import CustomerIncident, Response
+from prikkfri.assurance.response.announcements.service import Announcements, CustomerIncident
 from prikkfri.assurance.response.timing import TIMING, Timing
 from prikkfri.errors import StorageError
 from prikkfri.protocols import openapi
@@ -74,7 +74,12 @@ def described(url: str) -> dict[str, Any]:
 
 
 def application(
-    response: Response, tokens: DeviceTokens, *, viewer_origin: str, public_url: str = "", timing: Timing = TIMING
+    announcements: Announcements,
+    tokens: DeviceTokens,
+    *,
+    viewer_origin: str,
+    public_url: str = "",
+    timing: Timing = TIMING,
 ) -> Application:
     """`GET /was-i-hit` with a device token. `public_url`: where integrators find it."""
     asking = 0
@@ -89,7 +94,7 @@ def application(
         asking += 1
         try:
             async with asyncio.timeout(timing.answer_seconds_max):
-                found = await response.was_hit(known.subscriber)
+                found = await announcements.was_hit(known.subscriber)
         except (StorageError, TimeoutError):
             return _SILENT
         finally:

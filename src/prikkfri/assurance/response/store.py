@@ -11,10 +11,9 @@ from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.impact import Hit, Impact, ListChange, Scope
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.remedies import ServiceCredit
-from prikkfri.storage import Queries, Row, Transaction, fetch_in, fetch_pages, in_parts, insert_new
+from prikkfri.storage import Queries, Row, Snapshot, Transaction, fetch_in, fetch_pages, in_parts, insert_new
 
 ROWS_AT_ONCE = 2_000
-READ_AGAIN_MAX = 5
 """A list is written every few seconds at the most, and read in less."""
 
 
@@ -177,7 +176,7 @@ async def freeze_impact(transaction: Transaction, identifier: str, now: float) -
     )
 
 
-async def impact_of(queries: Queries, incident: Incident) -> tuple[Impact, str, FrozenList] | None:
+async def impact_of(queries: Snapshot, incident: Incident) -> tuple[Impact, str, FrozenList] | None:
     """The list as last made, why it may be incomplete, and what it was frozen at."""
     row = await queries.fetch_one(
         "SELECT since, until, asked, unsettled, unconfirmed, digest, incomplete, frozen_digest, frozen_at"
@@ -202,15 +201,9 @@ async def listed(queries: Queries, identifier: str) -> ListSummary | None:
     return ListSummary(row[0], row[1], row[2], row[3], FrozenList(row[4], row[5])) if row else None
 
 
-async def hits_of(queries: Queries, identifier: str) -> list[Hit]:
-    """By person; read in pages, and again when the list was written meanwhile."""
-    digest = "SELECT digest FROM incident_impact WHERE incident = :id"
-    for _ in range(READ_AGAIN_MAX):
-        before = await queries.fetch_one(digest, {"id": identifier})
-        hits = [_hit(row[1:]) async for page in _hit_pages(queries, identifier) for row in page]
-        if await queries.fetch_one(digest, {"id": identifier}) == before:
-            break
-    return hits
+async def hits_of(queries: Snapshot, identifier: str) -> list[Hit]:
+    """By person; read in pages, while the list may be written anew."""
+    return [_hit(row[1:]) async for page in _hit_pages(queries, identifier) for row in page]
 
 
 async def first_hits(queries: Queries, identifier: str, *, most: int) -> tuple[list[Hit], int]:

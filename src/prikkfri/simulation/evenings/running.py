@@ -21,8 +21,9 @@ from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.impact import Hit
 from prikkfri.assurance.incidents import Fact, Incident
 from prikkfri.assurance.response import store
-from prikkfri.assurance.response.service import Response, Surroundings
+from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.store import CreditRecord
+from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.assurance.response.timing import TIMING
 from prikkfri.assurance.service import Assurance
 from prikkfri.config import Assurance as Settings
@@ -258,8 +259,8 @@ class _House:
             operator="Prikkfri",
             status_url="http://localhost:8085",
             zone=ZONE,
-            arrived=response.arrived,
-            told=response.told,
+            arrived=response.watch.arrived,
+            told=response.announcements.told,
         )
         self._response = response
         self._running = asyncio.create_task(self._work(service, response, database))
@@ -309,8 +310,8 @@ class _House:
     async def _people(self) -> None:
         for act in sorted(self._evening.acts, key=lambda each: each.at):
             await asyncio.sleep(max(0.0, self._evening.begins + act.at - self._clock.now()))
-            if self._response is not None and (open_now := self._response.open_incidents):
-                await self._response.act(open_now[0].id, Fact(act.kind, self._clock.now(), PERSON))
+            if self._response is not None and (open_now := self._response.register.open_incidents):
+                await self._response.actions.act(open_now[0].id, Fact(act.kind, self._clock.now(), PERSON))
                 self._told.acts.append((self._clock.now(), open_now[0].id, act.kind))
 
     def _publish(self, encoded: bytes) -> None:
@@ -332,7 +333,7 @@ class _House:
             told.incidents.sort(key=lambda each: (each.opened_at, each.service))
             for incident in told.incidents:
                 name = incident.id
-                told.hits[name] = await database.read(lambda q, name=name: store.hits_of(q, name))  # type: ignore[misc]
+                told.hits[name] = await database.snapshot(lambda q, name=name: store.hits_of(q, name))  # type: ignore[misc]
                 told.credits += await database.read(lambda q, name=name: store.credits_of(q, name))  # type: ignore[misc]
         finally:
             await database.close()

@@ -4,6 +4,7 @@
 import math
 
 from prikkfri.sms.lifecycle import DeliveryState
+from prikkfri.sms.sealing import HOUR_SECONDS, KeyName
 from prikkfri.storage import Queries
 
 _MAY_BE_SENT = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.IN_DOUBT)
@@ -21,6 +22,12 @@ async def latest_sealed(queries: Queries) -> float:
     held = f"SELECT MAX(expires_at) FROM sms_message WHERE state = '{DeliveryState.QUARANTINED}'"
     found = await queries.fetch(f"{_each('SELECT MAX(expires_at)')} UNION ALL {held}")
     return max((float(row[0]) for row in found if row[0] is not None), default=0.0)
+
+
+async def sealed_now(queries: Queries) -> set[KeyName]:
+    """The names of the keys by which what may still be sent is sealed. It reads all of that: for a start."""
+    found = await queries.fetch(_each(f"SELECT DISTINCT message_class, FLOOR(expires_at / {HOUR_SECONDS})"))
+    return {KeyName(message_class, int(hour)) for message_class, hour in found}
 
 
 def _each(selected: str) -> str:

@@ -106,8 +106,10 @@ class IncidentPages:
     async def open(self) -> list[tuple[Incident, str]]:
         """Open incidents with a sentence each; the one to look at first stands first."""
         found = []
-        for incident in sorted(self._response.open_incidents, key=lambda incident: incident.state == "suspected"):
-            listed = await self._response.listed(incident.id)
+        for incident in sorted(
+            self._response.register.open_incidents, key=lambda incident: incident.state == "suspected"
+        ):
+            listed = await self._response.register.listed(incident.id)
             found.append((incident, sentence(incident, listed.hit if listed else None, self._zone)))
         return found
 
@@ -122,10 +124,10 @@ class IncidentPages:
         return self._show("incidents.html", request, who, status=status, **facts)
 
     async def _list_parts(self) -> Parts:
-        found = await self._response.incidents(most=INCIDENTS_SHOWN_MAX)
+        found = await self._response.register.incidents(most=INCIDENTS_SHOWN_MAX)
         rows = []
         for incident in found:
-            listed = await self._response.listed(incident.id)
+            listed = await self._response.register.listed(incident.id)
             rows.append((incident, sentence(incident, None, self._zone), listed))
         return self._parts(("incident_list",), rows=rows, now=self._clock.now(), most=INCIDENTS_SHOWN_MAX)
 
@@ -143,7 +145,7 @@ class IncidentPages:
         trouble: str = "",
         typed: dict[str, str] | None = None,
     ) -> HttpResponse:
-        known = await self._response.known(request.part("id"))
+        known = await self._response.evaluations.known(request.part("id"))
         if known is None:
             return self._nothing(request, who)
         done = {name: int(n) for name in ("given", "told") if (n := request.query(name)).isdecimal()}
@@ -158,7 +160,7 @@ class IncidentPages:
 
     async def _incident_parts(self, known: IncidentFacts, typed: dict[str, str]) -> Parts:
         incident, now = known.incident, self._clock.now()
-        given = await self._response.credits(incident.id)
+        given = await self._response.register.credits(incident.id)
         switches = self._switches(service=incident.service, back=f"/incidents/{incident.id}")
         return {"controls": switches} | self._parts(
             ("incident_sentence", "answers", "timeline", "actions", "those_hit", "notices"),
@@ -170,7 +172,7 @@ class IncidentPages:
             accepted={kind for kind in BY_PEOPLE if accepts(incident, kind)},
             proven=known.recovery is not None and known.recovery.over,
             money=_money(known, given),
-            listed=await self._response.listed(incident.id),
+            listed=await self._response.register.listed(incident.id),
             typed=typed,
             now=now,
             text_max=TEXT_CHARACTERS_MAX,
@@ -185,14 +187,14 @@ class IncidentPages:
         at = self._clock.now()
         if not identifier:
             return {"at": at, "html": await self._list_parts()}
-        known = await self._response.known(identifier)
+        known = await self._response.evaluations.known(identifier)
         return {"at": at, "html": await self._incident_parts(known, {}) if known else {}}
 
     # What people do.
 
     async def _act(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form, now = await form_of(request), self._clock.now()
-        incident = await self._response.incident(request.part("id"))
+        incident = await self._response.register.incident(request.part("id"))
         if incident is None:
             return self._nothing(request, who)
         fact = self._fact(form, who, now)
@@ -200,11 +202,11 @@ class IncidentPages:
             fact = f"That cannot be done any more: the incident is {displayed_state(incident)}."
         if isinstance(fact, str):
             return await self._incident_page(request, who, status=422, trouble=fact, typed=form)
-        sure = _hurts(fact.kind, proven=self._response.proven_over(incident.id))
+        sure = _hurts(fact.kind, proven=self._response.evaluations.proven_over(incident.id))
         if form.get("sure") != "yes" and sure:
             fields = {"kind": fact.kind, "text": fact.text}
             return ask_first(self._show, request, who, sure, fields=fields, back=f"/incidents/{incident.id}")
-        await self._response.act(incident.id, fact)
+        await self._response.actions.act(incident.id, fact)
         return _back(incident)
 
     def _fact(self, form: dict[str, str], who: str, now: float) -> Fact | str:
@@ -228,15 +230,15 @@ class IncidentPages:
         return Fact(kind, now, who, text, solution_at=promised[0], next_update_at=promised[1])
 
     async def _release(self, request: ConsoleRequest, who: str) -> HttpResponse:
-        return await self._by_person(request, who, "given", self._response.release)
+        return await self._by_person(request, who, "given", self._response.actions.release)
 
     async def _tell(self, request: ConsoleRequest, who: str) -> HttpResponse:
-        return await self._by_person(request, who, "told", self._response.tell)
+        return await self._by_person(request, who, "told", self._response.announcements.tell)
 
     async def _by_person(
         self, request: ConsoleRequest, who: str, name: str, doing: Callable[..., Awaitable[int]]
     ) -> HttpResponse:
-        incident = await self._response.incident(request.part("id"))
+        incident = await self._response.register.incident(request.part("id"))
         if incident is None:
             return self._nothing(request, who)
         if (await form_of(request)).get("sure") != "yes":
@@ -247,7 +249,7 @@ class IncidentPages:
     # Those hit: every look leaves a trace.
 
     async def _hit(self, request: ConsoleRequest, who: str) -> HttpResponse:
-        incident = await self._response.incident(request.part("id"))
+        incident = await self._response.register.incident(request.part("id"))
         if incident is None:
             return self._nothing(request, who)
         why = (await form_of(request)).get("why", "") if request.method == "POST" else ""
@@ -257,19 +259,19 @@ class IncidentPages:
         await self._console.record_access(
             who=who, what=what, subject=f"incident {incident.id}", why=why if in_full else ""
         )
-        shown, count = await self._response.first_hits(incident.id, most=HITS_SHOWN_MAX)
-        listed = await self._response.listed(incident.id)
+        shown, count = await self._response.register.first_hits(incident.id, most=HITS_SHOWN_MAX)
+        listed = await self._response.register.listed(incident.id)
         return self._show(
             "hits.html", request, who, status=422 if trouble else 200, incident=incident, shown=shown, count=count,
             in_full=in_full, why=why, why_max=WHY_CHARACTERS_MAX, trouble=trouble,
             sentence=sentence(incident, listed.hit if listed else None, self._zone),
-            exposed=await self._response.exposed(incident) or (), most=HITS_SHOWN_MAX,
+            exposed=await self._response.evaluations.exposed(incident) or (), most=HITS_SHOWN_MAX,
         )  # fmt: skip
 
     async def _csv(self, request: ConsoleRequest, who: str) -> HttpResponse:
         form = await form_of(request)
         table, why = form.get("table", ""), form.get("why", "")
-        incident = await self._response.incident(request.part("id"))
+        incident = await self._response.register.incident(request.part("id"))
         if incident is None or table not in TABLES:
             return self._nothing(request, who)
         identifier = incident.id
@@ -279,11 +281,13 @@ class IncidentPages:
             who=who, what=f"CSV of an incident: {table}", subject=f"incident {identifier}", why=why
         )
         if table == "hit":
-            text = await asyncio.to_thread(hits_csv, await self._response.hits(identifier), self._zone)
+            text = await asyncio.to_thread(hits_csv, await self._response.register.hits(identifier), self._zone)
         elif table == "credits":
-            text = await asyncio.to_thread(credits_csv, await self._response.credits(identifier), self._zone)
+            text = await asyncio.to_thread(credits_csv, await self._response.register.credits(identifier), self._zone)
         else:
-            text = await asyncio.to_thread(exposed_csv, await self._response.exposed(incident) or (), self._zone)
+            text = await asyncio.to_thread(
+                exposed_csv, await self._response.evaluations.exposed(incident) or (), self._zone
+            )
         name = f"incident-{identifier}-{table}.csv"
         headers = (CSV, (b"content-disposition", f'attachment; filename="{name}"'.encode()))
         return HttpResponse(200, None, headers, text.encode())
@@ -296,7 +300,7 @@ class IncidentPages:
             trouble = "Choose a CSV file, in UTF-8, with at least its header."
             return await self._incidents_page(request, who, status=422, trouble=trouble)
         contacts = contacts_of(text, now=self._clock.now(), zone=self._zone)
-        new = await self._response.add_contacts(contacts.found) if contacts.found else 0
+        new = await self._response.register.add_contacts(contacts.found) if contacts.found else 0
         return await self._incidents_page(
             request, who, status=200 if contacts.found or not contacts.refused else 422, found=len(contacts.found),
             new=new, refused=len(contacts.refused), examples=contacts.refused[:REFUSED_SHOWN_MAX],

@@ -1,0 +1,1 @@
+"""What people do about incidents, and what rules give for them."""

@@ -1,0 +1,1 @@
+"""What those outside hear of incidents."""

@@ -1,0 +1,1 @@
+"""Open incidents, gone through again and again."""

@@ -1,0 +1,259 @@
+"""Evaluations: each open incident gone through every few seconds: where it is, who was hit, whether it is over.
+
+It is evaluated in another thread, on the incident as it was; what has happened to it meanwhile goes before. What it
+comes to is stored, so that a restart goes on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+
+from prikkfri.assurance import incidents, recovery, status
+from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
+from prikkfri.assurance.impact import (
+    ROUTE,
+    ExposedMessage,
+    Holder,
+    Impact,
+    ListChange,
+    Scope,
+    devices_of,
+    exposure,
+    holder_of,
+    misdelivery_scopes,
+    proven,
+)
+from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.notices import notices
+from prikkfri.assurance.post_incident.service import RULE, PostIncidentWork, is_proven, record_credits
+from prikkfri.assurance.recovery import Recovery
+from prikkfri.assurance.remedies import ServiceCredit, in_doubt
+from prikkfri.assurance.response import evaluation, store
+from prikkfri.assurance.response.actions.service import Actions
+from prikkfri.assurance.response.register.service import HISTORY_MAX, IncidentRegister
+from prikkfri.assurance.response.surroundings import Surroundings
+from prikkfri.assurance.response.timing import Timing
+from prikkfri.assurance.response.watching.service import SeriesWatch
+from prikkfri.assurance.tally import Expectation
+from prikkfri.clock import Clock
+from prikkfri.config import Assurance as Settings
+from prikkfri.errors import StorageError
+from prikkfri.journal import Outcome
+from prikkfri.storage import Database, Transaction
+
+log = logging.getLogger("prikkfri.assurance")
+
+CONTACT_PERIOD_SECONDS = 60.0
+
+
+class Evaluations:
+    def __init__(
+        self,
+        database: Database,
+        register: IncidentRegister,
+        watch: SeriesWatch,
+        actions: Actions,
+        *,
+        settings: Settings,
+        surroundings: Surroundings,
+        expectations: Mapping[tuple[str, str], Expectation],
+        clock: Clock,
+        zone: tzinfo,
+        timing: Timing,
+    ) -> None:
+        self._database = database
+        self._register = register
+        self._watch = watch
+        self._actions = actions
+        self._around = surroundings
+        self._expectations = expectations
+        self._clock = clock
+        self._zone = zone
+        self._timing = timing
+        self._criteria = recovery.Criteria(hold_seconds=settings.hold_seconds)
+        self._recoveries: dict[str, Recovery] = {}
+        self._afterwards = PostIncidentWork(
+            database,
+            settings=settings,
+            clock=clock,
+            timing=timing,
+            expectations=expectations,
+            acting=register.acting,
+            outcomes=register.outcomes,
+            trial=actions.trial_of,
+            written=self._written,
+            erasures=lambda: register.erasures,
+        )
+
+    async def look(self) -> None:
+        """Looks at every incident that is open, or was resolved lately. Raises `StorageError`."""
+        register = self._register
+        for incident in register.known:
+            if register.is_worth_looking_at(incident, self._clock.now()):
+                await self._look_at(incident)
+            else:
+                register.put_away(incident)
+        register.forget_earlier()
+        await self._afterwards.go_on({each.id for each in register.worth_looking_at()})
+
+    async def _look_at(self, incident: Incident) -> None:
+        """Where it is, who was hit, whether it is over: from the outcomes themselves."""
+        register = self._register
+        now, erasures = self._clock.now(), register.erasures
+        earlier = incident.since - evaluation.BEFORE_SECONDS
+        outcomes = await register.outcomes(earlier, now + 1, service=incident.service)
+        grounds = evaluation.EvaluationContext(
+            standing=self._watch.standing,
+            blind=bool(self._around.blind()),
+            contacts=await self._contacts(incident),
+            holder=await self._holder(outcomes),
+            expectations=self._expectations,
+            criteria=self._criteria,
+            programmes=self._around.programmes(),
+            others=incidents.of_others(incident, register.known),
+            earlier=incidents.earlier_faults(incident, (*register.known, *register.earlier)),
+            capacity=self._around.capacity_per_second(incident.service, incident.since, incident.opened_at),
+        )
+        seen = await asyncio.to_thread(evaluation.evaluate, incident, outcomes, grounds, now=now)
+        async with register.acting:
+            if register.current(incident.id) != incident or register.erasures != erasures:
+                return  # something has happened to it meanwhile: the next look sees that, too
+            self._recoveries[incident.id] = seen.recovery
+            given: list[ServiceCredit] = []
+            after, changed = seen.incident, await self._list(seen, now)
+            if changed and status.is_public(after) and is_proven(after):
+                # Before it is saved as over: after a crash in between it is looked at again, and nobody is forgotten.
+                given = await self._actions.give_by_rule(after, seen.impact)
+            after = record_credits(after, given, RULE, now)
+            if changed and not after.open:
+                had = [each.credit for each in await register.credits(after.id)]
+                doubted = await asyncio.to_thread(in_doubt, had, seen.impact.hits)
+                after = incidents.record_doubts(after, len(doubted), now)
+            await register.save(after)
+        after = register.current(incident.id) or after
+        sheet = await self.answers(await self._known(after, seen.impact, await self._exposed(after, outcomes)))
+        await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
+
+    async def _contacts(self, incident: Incident) -> list[tuple[float, float]] | None:
+        since = incident.since - evaluation.BEFORE_SECONDS
+        found = await self._database.read(
+            lambda q: store.contact_counts(q, incident.service, since=since, period_seconds=CONTACT_PERIOD_SECONDS)
+        )
+        if not found:
+            return None
+        running = since + (self._clock.now() - since) // CONTACT_PERIOD_SECONDS * CONTACT_PERIOD_SECONDS
+        last, counts = running - CONTACT_PERIOD_SECONDS, dict(found)
+        # A minute in which nobody rang is a minute with none; of the one that runs, only that it is worse is known.
+        whole = [*(each for each in found if each[0] < last), (last, counts.get(last, 0.0))]
+        worse = counts.get(running, 0.0)
+        return [*whole, (running, worse)] if worse > whole[-1][1] else whole
+
+    # The list.
+
+    async def _list(self, seen: evaluation.Evaluation, now: float) -> bool:
+        """Stores the list of those hit when it has changed; says whether it has."""
+        lists, identifier = self._register.lists, seen.incident.id
+        known = lists.get(identifier)
+        stored = known if known is not None else {hit.key: hit for hit in await self._register.hits(identifier)}
+        change = await asyncio.to_thread(ListChange.between, stored, seen.impact.hits)
+        if known is not None and not change and not seen.just_resolved:
+            return False
+        incomplete = self._around.incomplete()
+
+        async def work(transaction: Transaction) -> None:
+            await store.save_impact(transaction, identifier, seen.impact, incomplete, now, change=change)
+            if seen.just_resolved:
+                await store.freeze_impact(transaction, identifier, now)
+
+        lists.pop(identifier, None)  # should the write fail, nobody knows what is stored
+        await self._database.write(work)
+        lists[identifier] = change.by_person
+        return True
+
+    async def _holder(self, outcomes: Sequence[Outcome]) -> Holder:
+        devices = await asyncio.to_thread(devices_of, outcomes)
+        return await asyncio.to_thread(holder_of, await self._database.read(lambda q: store.holders_of(q, devices)))
+
+    async def _written(self, identifier: str, incident: Incident | None) -> None:
+        """An incident's list is not what the last look wrote; `incident`: as it is now, when that was written, too."""
+        self._register.lists.pop(identifier, None)
+        if incident is not None:
+            self._register.rewritten(incident)
+            if (known := await self.known(identifier)) is not None:
+                sheet = await self.answers(known)
+                await self._database.write(lambda t: store.save_answers(t, identifier, sheet))
+                self._around.changed()
+
+    # What is known.
+
+    def proven_over(self, identifier: str) -> bool:
+        """Whether the last look has found that the data proves an incident to be over."""
+        recovery = self._recoveries.get(identifier)
+        return recovery is not None and recovery.over
+
+    async def known(self, identifier: str) -> IncidentFacts | None:
+        """All that is known of an incident; None when there is no such."""
+        incident = await self._register.incident(identifier)
+        if incident is None:
+            return None
+        listed = await self._database.snapshot(lambda q: store.impact_of(q, incident))
+        return await self._known(incident, listed[0] if listed else None, await self.exposed(incident))
+
+    async def _known(
+        self, incident: Incident, made: Impact | None, exposed: Sequence[ExposedMessage] | None
+    ) -> IncidentFacts:
+        register = self._register
+        listed = await register.listed(incident.id)
+        given = await register.credits(incident.id)
+        history = await register.incidents(most=HISTORY_MAX)
+        try:
+            remedy = await self._actions.trial(incident, made, given) if made else None
+        except StorageError as error:  # of another role's area: who has which product is not known, the rest is
+            log.warning("incident %s: what those hit get is not known now: %s", incident.id, error)
+            remedy = None
+        return IncidentFacts(
+            incident=incident,
+            impact=made,
+            incomplete=listed.incomplete if listed else "",
+            load=incident.load,
+            exposed=exposed,
+            notices=notices(incident, exposed or (), hit=made.seen if made else None),
+            recovery=self._recoveries.get(incident.id),
+            history=incidents.recurrences(incident, history),
+            remedy=remedy,
+            credited=len(given),
+            told=sum(bool(each.told_message) for each in given),
+        )
+
+    async def answers(self, known: IncidentFacts) -> tuple[Answer, ...]:
+        return answer_sheet(known, now=self._clock.now(), zone=self._zone)
+
+    async def exposed(self, incident: Incident) -> Sequence[ExposedMessage] | None:
+        """The messages that an incident exposed to strangers; None when nothing tells whether it did."""
+        if incident.service != "messages":
+            return ()
+        until = evaluation.until(incident, self._clock.now())
+        outcomes = await self._register.outcomes(incident.since, until, service=incident.service)
+        return await self._exposed(incident, outcomes)
+
+    async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[ExposedMessage] | None:
+        if incident.service != "messages":
+            return ()
+        scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
+        earlier = incident.since - self._timing.exposed_before_seconds
+        within = [outcome for outcome in outcomes if scope.since <= outcome.time < scope.until]
+        # Whether any went astray only canaries say, and they are few; who went that way is asked when some did.
+        flown = await self._register.outcomes(earlier, incident.since, service=incident.service, step=ROUTE)
+        astray, surely_none = await asyncio.to_thread(_said_by_canaries, [*flown, *within], scope)
+        if not astray:
+            return () if surely_none else None
+        before = await self._register.outcomes(earlier, incident.since, service=incident.service)
+        return await asyncio.to_thread(exposure, [*before, *within], *astray)
+
+
+def _said_by_canaries(known: Sequence[Outcome], scope: Scope) -> tuple[tuple[Scope, ...], bool]:
+    """Where and when messages went astray; and when nothing says that any did, whether that proves that none did."""
+    astray = misdelivery_scopes(known, scope)
+    # Failing to arrive exposes nobody. That none went astray, only canaries can say.
+    return astray, not astray and proven(known, scope)

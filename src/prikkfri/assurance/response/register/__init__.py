@@ -1,0 +1,1 @@
+"""Incidents in memory and as they are stored."""

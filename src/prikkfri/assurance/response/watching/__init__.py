@@ -1,0 +1,1 @@
+"""From outcomes to alarms, and from alarms to incidents."""
