@@ -337,11 +337,10 @@ class Session:
 
         Where all are taken, the request whose answer is late longest gives its own: nothing of it is heard any more.
         """
-        window, late, sequence_max = self._window, self._late, self.limits.sequence_max
-        for _ in range(len(window) + len(late) + 1):
-            self._sequence = sequence = self._sequence % sequence_max + 1
-            if sequence not in window and sequence not in late:
-                return sequence
+        for _ in range(len(self._window) + len(self._late) + 1):
+            self._sequence = self._sequence % self.limits.sequence_max + 1
+            if self._sequence not in self._window and self._sequence not in self._late:
+                return self._sequence
         if not self._late:
             raise LocalProtocolError("every sequence number waits for its answer")
         self._sequence, _ = self._late.popitem(last=False)
