@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.app.limits import AppLimits
 from prikkfri.app.roles import Work
@@ -171,7 +171,7 @@ async def test_who_has_been_replaced_trims_no_more_and_ends(role: Role) -> None:
     await open_journal(successor, stream="sms", clock=role.clock)
     role.clock.advance(100 * DAY)
     with pytest.raises(FencedOut):
-        await asyncio.wait_for(trimmer(role)(), 20)
+        await asyncio.wait_for(trimmer(role)(), WAIT_SECONDS_MAX)
     assert (await role.head()).first == 1
     await successor.close()
 

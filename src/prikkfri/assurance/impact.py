@@ -112,6 +112,11 @@ class Impact:
         return sum(1 for hit in self.hits if hit.customer)
 
     @property
+    def figures(self) -> tuple[int, int, int]:
+        """What is said of it beside the list, and changes without it."""
+        return self.asked, self.unsettled, self.unconfirmed
+
+    @property
     def seen(self) -> int:
         """Those hit whom a role saw; of the others only their own device tells."""
         return sum(1 for hit in self.hits if hit.observed)

@@ -152,12 +152,13 @@ class Evaluations:
     # The list.
 
     async def _list(self, seen: evaluation.Evaluation, now: float) -> bool:
-        """Stores the list of those hit when it has changed; says whether it has."""
+        """Stores the list of those hit, and its figures, when they have changed; says whether the list has."""
         lists, identifier = self._register.lists, seen.incident.id
         known = lists.get(identifier)
-        stored = known if known is not None else {hit.key: hit for hit in await self._register.hits(identifier)}
+        stored = known[0] if known is not None else {hit.key: hit for hit in await self._register.hits(identifier)}
         change = await asyncio.to_thread(ListChange.between, stored, seen.impact.hits)
-        if known is not None and not change and not seen.just_resolved:
+        changed = known is None or bool(change) or seen.just_resolved
+        if known is not None and not changed and known[1] == seen.impact.figures:
             return False
         incomplete = self._around.incomplete()
 
@@ -168,8 +169,8 @@ class Evaluations:
 
         lists.pop(identifier, None)  # should the write fail, nobody knows what is stored
         await self._database.write(work)
-        lists[identifier] = change.by_person
-        return True
+        lists[identifier] = change.by_person, seen.impact.figures
+        return changed
 
     async def _holder(self, outcomes: Sequence[Outcome]) -> Holder:
         devices = await asyncio.to_thread(devices_of, outcomes)

@@ -36,7 +36,7 @@ class IncidentRegister:
         """Those that are open, and those resolved lately."""
         self._earlier: dict[str, Incident] = {}
         """Those of which nothing more is to be known than that what they were about was not usual."""
-        self.lists: dict[str, Mapping[str, Hit]] = {}
+        self.lists: dict[str, tuple[Mapping[str, Hit], tuple[int, int, int]]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
         self.acting = asyncio.Lock()
         self.erasures = 0
