@@ -11,10 +11,19 @@ import httpx
 import pytest
 from waiting import eventually
 
-from prikkfri.app.__main__ import lines_of, main, mend_of, run
+from prikkfri.app.__main__ import code_of, lines_of, main, mend_of, run
 from prikkfri.app.logs import configure_logs, log_file
+from prikkfri.app.supervisor import AWAY
 from prikkfri.config import ROLES, Config, Storage, load
-from prikkfri.errors import FencedOut, InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnwritable
+from prikkfri.errors import (
+    FencedOut,
+    InDoubt,
+    StorageDamaged,
+    StorageError,
+    StorageUnavailable,
+    StorageUnmade,
+    StorageUnwritable,
+)
 from prikkfri.simulation.installation import free_ports, ports_section
 from prikkfri.storage import Location, open_database, open_spool_reader
 
@@ -105,6 +114,14 @@ def test_what_a_person_has_to_mend_and_what_another_try_may() -> None:
     assert mend_of(StorageUnwritable("disk full")) == "disk full"
     for passing in (StorageUnavailable("away"), InDoubt("?"), FencedOut("another"), ConnectionError(), ValueError()):
         assert mend_of(passing) == mend_of(ExceptionGroup("tasks", [passing])) == ""
+
+
+def test_a_role_says_with_which_code_it_ends_whether_only_its_database_was_away() -> None:
+    away, fault = StorageUnavailable("away"), ValueError()
+    for gone in (away, BaseExceptionGroup("tasks", [away, BaseExceptionGroup("x", [StorageUnmade("not made")])])):
+        assert code_of(gone) == AWAY
+    for other in (fault, FencedOut("another"), InDoubt("?"), BaseExceptionGroup("tasks", [away, fault])):
+        assert code_of(other) == 1
 
 
 def test_what_ends_a_role_is_a_line_where_it_is_known_and_a_trace_where_it_is_not() -> None:

@@ -26,7 +26,7 @@ from prikkfri.signin.personal import http as personal_http
 from prikkfri.signin.personal.service import Personal
 from prikkfri.signin.service import DEFAULT_LIMITS, SignIn, load_keys, set_password_hashes
 from prikkfri.storage import Database, Location, Transaction, open_database
-from prikkfri.storage.keys import read_public_keys, signing_key
+from prikkfri.storage.keys import SecretKey, read_public_keys, signing_key
 
 Hurried = TypeVar("Hurried", Limits, PasswordLimits)
 
@@ -126,7 +126,7 @@ async def build_house(location: Location, clock: ManualClock, hashed: str) -> As
             send=centre if sends else None,
             revoked=service.publish_revoked_soon,
             config=config,
-            key=b"key of codes in the test",
+            key=SecretKey(b"key of codes in the test"),
             clock=clock,
             limits=unhurried(password_limits),
         )

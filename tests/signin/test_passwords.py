@@ -80,6 +80,18 @@ async def test_a_code_sets_a_password_once_and_ends_all_sessions(house: House) -
     assert len(json.loads((house.config.home / "public" / "revoked.json").read_bytes())["device_tokens"]) == 1
 
 
+async def test_a_code_outlives_a_change_of_the_key_of_its_hash(house: House) -> None:
+    async with house.client() as client:
+        code = await sent(house, client)
+        key = house.passwords._key
+        key.current, key.others = b"another key", (key.current,)
+        assert (await choose(client, other(code))).status_code == 401
+        assert (await choose(client, code)).status_code == 204
+        code = await sent(house, client)
+        key.others = ()
+        assert (await choose(client, code)).status_code == 204
+
+
 async def test_a_code_goes_to_the_number_that_was_asked_with_and_says_how_long_it_is_good(
     build_house: BuildHouse,
 ) -> None:

@@ -14,7 +14,9 @@ from prikkfri.protocols import admission_pass, guessing
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.signin.limits import Limits
 from prikkfri.storage import Database
-from prikkfri.storage.keys import SigningKey, publish_public_key, signing_key
+from prikkfri.storage.keys import SigningKey, make_next_key, publish_public_key, signing_key
+from prikkfri.storage.limits import LIMITS
+from prikkfri.storage.rotation import SecretRotation
 
 HOLDER = DEVICE_KEY.holder
 CROWD_OF_ONE_LOGIN = Limits(guesses=guessing.Limits(name_and_network=guessing.Limit(100, 300)))
@@ -278,3 +280,24 @@ async def test_while_the_waiting_room_is_on_those_without_a_pass_have_a_quarter_
         passwords.open.set()
         statuses = [answer.status_code for answer in await asyncio.gather(*asking)]
     assert statuses.count(503) == refused
+
+
+async def test_the_answer_of_then_outlives_a_change_of_the_key_that_it_came_of(
+    house: House, door_key: SigningKey
+) -> None:
+    admission = issue(house, door_key)
+    key = house.service._keys.session
+    rotation = SecretRotation(house.config.home, "signin-session", key, house.clock)
+    async with house.client() as client:
+        first = await client.post("/sign-in", json=body(admission))
+        before = key.current
+        make_next_key(house.config.home, "signin-session")
+        rotation.step()
+        house.clock.advance(LIMITS.key_published_seconds)
+        rotation.step()
+        assert before in key.others
+        again = await client.post("/sign-in", json=body(admission))
+        assert again.status_code == 200, again.text
+        assert again.json()["device_token"] == first.json()["device_token"]
+        key.others = ()
+        assert (await client.post("/sign-in", json=body(admission))).status_code == 409
