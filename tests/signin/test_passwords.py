@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from signin_house import COMMAND_KEY, DEVICE, PASSWORD, BuildHouse, Hindered, House
+from signin_house import COMMAND_KEY, DEVICE, PASSWORD, BuildHouse, Hindered, House, slowed
 from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.config import Signin
@@ -245,7 +245,8 @@ async def test_a_network_guesses_so_often(build_house: BuildHouse) -> None:
 async def test_when_sign_in_is_full_nothing_is_hashed_or_sent_and_the_code_stays_good(
     build_house: BuildHouse, with_pass: bool
 ) -> None:
-    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.1))
+    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=90.0))
+    await slowed(house.service.pool, house.clock)
     release = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -279,7 +280,8 @@ async def test_when_sign_in_fills_up_after_the_proof_was_good_it_says_when_to_co
         hindered.append(Hindered(database))  # type: ignore[arg-type]
         return hindered[-1]
 
-    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.1), seen_through=seen)
+    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=90.0), seen_through=seen)
+    await slowed(house.service.pool, house.clock)
     release, loop = asyncio.Event(), asyncio.get_running_loop()
     crowd: list[asyncio.Task[object]] = []
 

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from waiting import WAIT_SECONDS_MAX
 
 from prikkfri.assurance.detection import Settings
 from prikkfri.assurance.watching import Watch, advance, kept
@@ -92,7 +93,7 @@ async def test_the_status_page_is_asked_until_it_is_green() -> None:
 
     runner, url = await serving({"/summary.json": summary})
     try:
-        async with aiohttp.ClientSession() as http, asyncio.timeout(30):
+        async with aiohttp.ClientSession() as http, asyncio.timeout(WAIT_SECONDS_MAX):
             assert await people.until_green(http, f"{url}/summary.json", SystemClock(), again_seconds=0.01) > 0
             assert next(said, "all said") == "all said"
     finally:

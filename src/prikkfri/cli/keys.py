@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from prikkfri.cli.installation import configuration
 from prikkfri.cli.options import HOME, ConfigFile, Home, roles_named
@@ -46,7 +47,7 @@ def show_keys(home: Home = HOME, config: ConfigFile = None) -> None:
         good = found.expires_at - SYSTEM_CLOCK.now() > RENEWED_AHEAD_SECONDS
         holds = holds and good
         until = moment(found.expires_at, zone)
-        table.add_row("✓" if good else "[red]✗[/red]", name, ", ".join(found.names), until, found.fingerprint[:16])
+        table.add_row("✓" if good else Text("✗", "red"), name, ", ".join(found.names), until, found.fingerprint[:16])
     console.print(table)
     raise typer.Exit(0 if holds else 1)
 
