@@ -39,6 +39,24 @@ async def test_writes_that_arrive_together_are_committed_together(table: Databas
     assert table.counters.groups - before <= 3
 
 
+async def test_many_rows_are_put_in_as_they_are_however_many_there_are(database: Database) -> None:
+    """By few statements, of few lengths: what one row has and another has not must not meet."""
+    rows: list[dict[str, object]] = [
+        {"id": each, "name": None if each % 3 else f"${each} :id % \u00e5", "large": 2**40 if each % 5 == 0 else each}
+        for each in range(77)
+    ]
+    sql = "INSERT INTO many (id, name, large, word) VALUES (:id, :name, :large, 'as::it')"
+
+    async def put(transaction: Transaction) -> None:
+        await transaction.execute("CREATE TABLE many (id BIGINT PRIMARY KEY, name TEXT, large BIGINT, word TEXT)")
+        for start, end in ((0, 0), (0, 1), (1, 3), (3, 77)):
+            await transaction.execute_many(sql, rows[start:end])
+
+    await database.write(put)
+    found = await database.read(lambda q: q.fetch("SELECT id, name, large, word FROM many ORDER BY id"))
+    assert found == [(*row.values(), "as::it") for row in rows]
+
+
 async def test_a_snapshot_is_of_one_moment_and_holds_up_neither_writers_nor_other_reads(table: Database) -> None:
     await table.write(lambda t: insert(t, 1))
     count = "SELECT COUNT(*) FROM thing"

@@ -25,6 +25,7 @@ VALIDITY_SECONDS_MIN = 1.0
 """The shortest time for which a network can be told to try: what has less left is not sent any more."""
 STATUS = "smpp-"
 """Before the status of a refusal, where it is the reason of something."""
+_REFERENCE = int(Tag.USER_MESSAGE_REFERENCE)
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
@@ -83,7 +84,7 @@ def wire_body(
     rather than for how long; `numbering`: how a link's numbers are read. `encode` is not trusted: what it wrote is to
     be read back.
     """
-    if message.target != str(party):
+    if Party.parse(message.target) != party:
         raise Misdirected("claimed for another party")
     recipient = read_recipient(message.recipient)
     if recipient is None or message.sealed is None:
@@ -98,7 +99,7 @@ def wire_body(
         raise Misdirected("the seal does not open for this recipient") from None
     towards_network = party.kind == "link"
     validity = _validity(message.expires_at, now, absolute=absolute) if towards_network else ""
-    tlvs = (*envelope.tlvs, (int(Tag.USER_MESSAGE_REFERENCE), reference_of(message.id).to_bytes(2)))
+    tlvs = (*envelope.tlvs, (_REFERENCE, reference_of(message.id).to_bytes(2)))
     outgoing = ShortMessage(
         source=message.sender,
         destination=recipient.text,

@@ -40,7 +40,9 @@ class NetworkReceipt(NamedTuple):
 
     @property
     def identities(self) -> tuple[str, ...]:
-        return tuple([each for each in (self.next_hop_id, self.other_id) if each])
+        if not self.other_id:
+            return (self.next_hop_id,) if self.next_hop_id else ()
+        return (self.next_hop_id, self.other_id) if self.next_hop_id else (self.other_id,)
 
     @property
     def state(self) -> MessageState | None:

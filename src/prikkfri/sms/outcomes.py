@@ -6,6 +6,7 @@ Canaries are nobody's messages: they have steps of their own.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec import structs
 
@@ -48,15 +49,20 @@ def counted_reason(reason: str) -> str:
     return reason
 
 
-def dimensions(origin: str, target: str, message_class: str, partners: Partners) -> dict[str, str]:
+def dimensions(origin: str, target: str, message_class: str, partners: Partners) -> Mapping[str, str]:
     """`direction` is seen from the house: `out` over a link, `in` from one."""
+    given, taken = Party.parse(origin), Party.parse(target)
+    return _dimensions(given, taken, message_class, partners.get(given.name, ""), partners.get(taken.name, ""))
+
+
+@lru_cache(maxsize=1_024)  # they are few, and each message has them several times
+def _dimensions(given: Party, taken: Party, message_class: str, from_whom: str, to_whom: str) -> Mapping[str, str]:
     found = {"class": message_class}
-    for party, direction in ((Party.parse(origin), "in"), (Party.parse(target), "out")):
-        name = party.name
+    for party, partner, direction in ((given, from_whom, "in"), (taken, to_whom, "out")):
         if party.kind in ("link", "held"):
-            found["link"], found["partner"], found["direction"] = name, partners.get(name, ""), direction
+            found["link"], found["partner"], found["direction"] = party.name, partner, direction
         else:
-            found["account"] = name
+            found["account"] = party.name
     return found
 
 
@@ -126,7 +132,7 @@ def settled(
     recipient: str,
     state: DeliveryState,
     reason: str,
-    dims: dict[str, str],
+    dims: Mapping[str, str],
     *,
     for_account: bool = False,
     now: float,

@@ -72,7 +72,12 @@ def key(identity: str, reading: Reading) -> str | None:
 
 def expected_ids(identities: Collection[str], ways: Sequence[Reading] = ALL) -> frozenset[str]:
     """The folded ids that a message may have of which a receipt with these ids tells."""
-    return frozenset(found for each in identities for way in ways if (found := key(each, way)) is not None)
+    return _expected(tuple(identities), tuple(ways))
+
+
+@lru_cache(maxsize=1_024)  # a receipt's are asked for ahead, and again when it is looked at
+def _expected(identities: tuple[str, ...], ways: tuple[Reading, ...]) -> frozenset[str]:
+    return frozenset([found for each in identities for way in ways if (found := key(each, way)) is not None])
 
 
 def keys_apart(receipts: Sequence[frozenset[str]]) -> list[frozenset[str]]:
@@ -122,11 +127,11 @@ def match(
     """
     told = [address for address in addresses if address]
     keys = [[key(identity, way) for way in ways] for identity in identities]
-    expected = {found for read in keys for found in read}
+    expected = expected_ids(identities, ways)
     by_id = [each for each in candidates if each.key in expected]
     if not by_id:
         return MismatchReason.NO_MESSAGE
-    fitting = [each for each in by_id if not told or any(is_number_of(each.recipient, address) for address in told)]
+    fitting = [each for each in by_id if any([is_number_of(each.recipient, to) for to in told])] if told else by_id
     if not fitting:
         return MismatchReason.OTHER_NUMBER
     # The parameter is the network's own word, and as it is written comes before what it could be read as.
@@ -157,9 +162,11 @@ class Habit(msgspec.Struct, frozen=True, gc=False):
     @property
     def settled(self) -> Reading | None:
         """The one way in which the link writes; None while that is not known, or when it writes in several."""
-        votes = (self.same, self.decimal, self.hexadecimal)
-        most = max(votes)
-        return ALL[votes.index(most)] if VOTES_MIN <= most == sum(votes) else None
+        same, decimal, hexadecimal = self.same, self.decimal, self.hexadecimal
+        votes = same + decimal + hexadecimal
+        if votes < VOTES_MIN or votes not in (same, decimal, hexadecimal):
+            return None
+        return Reading.SAME if same else Reading.DECIMAL if decimal else Reading.HEXADECIMAL
 
 
 def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:
@@ -178,12 +185,13 @@ def learn(habit: Habit, found: Match | MismatchReason) -> Habit:
         return habit
     if found.taught is None:
         return structs.replace(habit, missed=0)
+    same, decimal, hexadecimal = habit.same, habit.decimal, habit.hexadecimal
     if habit.settled not in (None, found.taught):
-        habit = Habit()  # the partner has changed its ways
+        same = decimal = hexadecimal = 0  # the partner has changed its ways
     return Habit(
-        habit.same + (found.taught is Reading.SAME),
-        habit.decimal + (found.taught is Reading.DECIMAL),
-        habit.hexadecimal + (found.taught is Reading.HEXADECIMAL),
+        same + (found.taught is Reading.SAME),
+        decimal + (found.taught is Reading.DECIMAL),
+        hexadecimal + (found.taught is Reading.HEXADECIMAL),
     )
 
 

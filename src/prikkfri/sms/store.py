@@ -5,7 +5,7 @@ and what is theirs alone, stands in a `store.py` of their own.
 """
 # ruff: noqa: S608
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 from msgspec import structs
@@ -15,7 +15,7 @@ from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, RESTORED, Delivery
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
-from prikkfri.storage import Parameters, Queries, Transaction, named_sets, named_values
+from prikkfri.storage import Parameters, Queries, Transaction, named_row_sets, named_sets, named_values
 
 _FIELDS = Message.__struct_fields__
 COLUMNS = ", ".join(_FIELDS)
@@ -74,19 +74,22 @@ async def claim(tx: Transaction, target: str, *, limit: int, now: float, after: 
     their order. Over a stopped route only canaries go: from the commit that stops it on, nobody's message is claimed
     for it.
     """
-    stopped = await tx.fetch_one(
-        "SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'", {"link": target.removeprefix("link:")}
+    kind, _, link = target.partition(":")
+    stopped = kind == "link" and await tx.fetch_one(
+        "SELECT 1 FROM sms_route WHERE link = :link AND state = 'stopped'", {"link": link}
     )
     ids: list[str] = []
     served: list[str] = []
     if stopped:
         ids = await _due(tx, target, " AND message_class = 'canary'", {}, limit=limit, now=now)
     else:
-        async for origin in _turns(tx, target, after):
+        while (
+            len(ids) < limit and (origin := await _next_turn(tx, target, served[-1] if served else after)) is not None
+        ):
+            if served[:1] == [origin]:
+                break
             served.append(origin)
             ids += await _due(tx, target, " AND origin = :origin", {"origin": origin}, limit=limit - len(ids), now=now)
-            if len(ids) >= limit:
-                break
     if not ids:
         return []
     claimed: list[Message] = []
@@ -106,23 +109,19 @@ def _place(message: Message) -> tuple[float, float, str, int]:
     return message.due_at, message.accepted_at, message.submission, message.part
 
 
-async def _turns(tx: Transaction, target: str, after: str) -> AsyncIterator[str]:
-    """Each origin of what waits for a party once, the first behind `after` first. Found one by one in an index: what
-    waits for each is not looked at."""
-    start, passed = after, after
-    for wrapped in (False, True):
-        while found := await tx.fetch_one(
+async def _next_turn(tx: Transaction, target: str, after: str) -> str | None:
+    """The origin behind another of what waits for a party, the first behind the last; None: nothing waits.
+
+    Found in an index: what waits for each is not looked at.
+    """
+    for passed in dict.fromkeys((after, "")):
+        if found := await tx.fetch_one(
             f"SELECT origin FROM sms_message WHERE target = :target AND {_CLAIM.where} AND origin > :passed"
             " ORDER BY origin LIMIT 1",
             {"target": target, "passed": passed},
         ):
-            passed = found[0]
-            if wrapped and passed > start:
-                return
-            yield passed
-            if wrapped and passed == start:
-                return
-        passed = ""
+            return str(found[0])
+    return None
 
 
 async def _due(
@@ -159,12 +158,15 @@ async def release(tx: Transaction, ids: Sequence[str]) -> None:
 
 
 async def mark_sent(tx: Transaction, sent: Sequence[tuple[str, str]], *, now: float) -> None:
-    """Stores the next hop's own ids: (message id, its id)."""
-    await tx.execute_many(
-        f"UPDATE sms_message SET {_TAKE.put}, reason = '', next_hop_id = :hop, next_hop_key = :hop_key, sent_at = :now"
-        f" WHERE id = :id AND {_TAKE.where}",
-        [{"id": message, "hop": hop, "hop_key": fold(hop), "now": now} for message, hop in sent],
-    )
+    """Stores the next hop's own ids: (message id, its id); of two for one message the first."""
+    first = [(message, hop, fold(hop)) for message, hop in dict(reversed(sent)).items()]
+    for listed, named in named_row_sets(first):
+        await tx.execute(
+            f"UPDATE sms_message SET {_TAKE.put}, reason = '', next_hop_id = given.column2,"
+            f" next_hop_key = given.column3, sent_at = :now FROM (VALUES {listed}) AS given"
+            f" WHERE id = given.column1 AND {_TAKE.where}",
+            {"now": now, **named},
+        )
 
 
 async def put_off(tx: Transaction, message: str, *, due_at: float, reason: str, is_attempt: bool = True) -> None:

@@ -3,7 +3,7 @@
 from prikkfri.storage.database import Database, Parameters, Queries, Row, Snapshot, Transaction
 from prikkfri.storage.limits import StorageLimits
 from prikkfri.storage.opening import Location, open_database, open_reader, open_spool, open_spool_reader
-from prikkfri.storage.sets import fetch_in, fetch_pages, in_parts, insert_new, named_sets, named_values
+from prikkfri.storage.sets import fetch_in, fetch_pages, in_parts, insert_new, named_row_sets, named_sets, named_values
 
 __all__ = [
     "Database",
@@ -18,6 +18,7 @@ __all__ = [
     "fetch_pages",
     "in_parts",
     "insert_new",
+    "named_row_sets",
     "named_sets",
     "named_values",
     "open_database",

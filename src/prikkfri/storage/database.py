@@ -16,6 +16,8 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from prikkfri.errors import FatalError, StorageUnavailable, StorageUnmade
@@ -27,6 +29,15 @@ Row = tuple[Any, ...]
 Parameters = Mapping[str, object]
 PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 """One of a statement's parameters, and its name; `::` is a cast."""
+
+
+@lru_cache(maxsize=2_000)
+def by_place(sql: str) -> Callable[[Parameters], tuple[object, ...]]:
+    """Puts a statement's parameters in the order in which it names them first."""
+    names = list(dict.fromkeys(PARAMETER.findall(sql)))
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda parameters: tuple([parameters[name] for name in names])
 
 
 class Queries(Protocol):

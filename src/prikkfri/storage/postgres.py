@@ -1,6 +1,7 @@
 """PostgreSQL by psycopg: an area is a schema, the search path leads to it."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,7 @@ import psycopg.conninfo
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable, StorageUnmade
-from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Snapshot, Transaction
+from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Snapshot, Transaction, by_place
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ async def own_database(url: str) -> AsyncIterator[str]:
     async def tell(sql: str) -> None:
         try:
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                await connection.execute(_in_psycopgs_words(sql))
+                await connection.execute(_numbered(sql))
         except psycopg.Error as error:
             one_line = " ".join(str(error).split())
             raise StorageUnavailable(
@@ -56,18 +57,32 @@ def reached_at(url: str, host: str, port: int) -> str:
     return psycopg.conninfo.make_conninfo(url, host=host, port=port)
 
 
+INSERTED_AT_ONCE = 32
+PREPARED_MAX = 500
+"""Statements that a connection keeps prepared: more than there are, so that none is prepared twice."""
+_INSERT = re.compile(r"(INSERT INTO [^()]+\([^()]*\) VALUES )(\([^()]*\))", re.DOTALL)
+"""What puts rows in and does nothing else."""
 MIGRATION_LOCK = 20180820
 """Any number that no other user of the database takes: the kick-off's date."""
 
 
 @lru_cache(maxsize=2_000)
-def _in_psycopgs_words(sql: str) -> Any:
-    """`:name` becomes `%(name)s`; `::` casts and literal percent signs stay what they are.
+def _numbered(sql: str) -> Any:
+    """`:name` becomes `$1`, as the server has it: psycopg would look through a long statement anew, each time.
 
     Typed `Any` because psycopg wants a literal; every statement comes from a store, never from a user.
     """
-    escaped = sql.replace("%", "%%")
-    return PARAMETER.sub(r"%(\1)s", escaped)
+    places = {name: place for place, name in enumerate(dict.fromkeys(PARAMETER.findall(sql)), 1)}
+    return PARAMETER.sub(lambda found: f"${places[found[1]]}", sql)
+
+
+def _in_places(sql: str, parameters: Parameters | None) -> tuple[object, ...] | None:
+    return by_place(sql)(parameters) if parameters else None
+
+
+@lru_cache(maxsize=256)
+def _with_rows(into: str, row: str, count: int) -> str:
+    return into + ", ".join(PARAMETER.sub(rf":\1_{index}", row) for index in range(count))
 
 
 class _Connection:
@@ -76,20 +91,34 @@ class _Connection:
         self.collected: list[Any] = []
 
     async def execute(self, sql: str, parameters: Parameters | None = None) -> int:
-        cursor = await self.connection.execute(_in_psycopgs_words(sql), parameters or {})
+        cursor = await self.connection.execute(_numbered(sql), _in_places(sql, parameters))
         return cursor.rowcount
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
-        if rows:
+        if len(rows) > 1 and (inserts := _INSERT.fullmatch(sql)):
+            await self._insert(inserts[1], inserts[2], rows)
+        elif rows:
             async with self.connection.cursor() as cursor:
-                await cursor.executemany(_in_psycopgs_words(sql), rows)
+                await cursor.executemany(_numbered(sql), [by_place(sql)(row) for row in rows])
+
+    async def _insert(self, into: str, row: str, rows: Sequence[Parameters]) -> None:
+        """Many rows by few statements: each costs more than the rows in it. Their lengths are few, so that each is
+        prepared once."""
+        start, most = 0, INSERTED_AT_ONCE
+        while start < len(rows):
+            while most > len(rows) - start:
+                most //= 2
+            some = enumerate(rows[start : start + most])
+            named = {f"{name}_{index}": value for index, each in some for name, value in each.items()}
+            await self.execute(_with_rows(into, row, most), named)
+            start += most
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
-        cursor = await self.connection.execute(_in_psycopgs_words(sql), parameters or {})
+        cursor = await self.connection.execute(_numbered(sql), _in_places(sql, parameters))
         return await cursor.fetchall()
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
-        cursor = await self.connection.execute(_in_psycopgs_words(sql), parameters or {})
+        cursor = await self.connection.execute(_numbered(sql), _in_places(sql, parameters))
         return await cursor.fetchone()
 
 
@@ -120,7 +149,7 @@ class PostgresEngine:
 
     async def _connect(self, *, read_only: bool = False) -> psycopg.AsyncConnection[Row]:
         settings = {**self._settings, "default_transaction_read_only": "on" if read_only else "off"}
-        return await psycopg.AsyncConnection.connect(
+        connection = await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
             connect_timeout=self._limits.connect_seconds_max,
@@ -132,6 +161,9 @@ class PostgresEngine:
             keepalives_count=3,
             tcp_user_timeout=30_000,
         )
+        connection.prepared_max = PREPARED_MAX
+        connection.cursor_factory = psycopg.AsyncRawCursor
+        return connection
 
     def ddl(self, statement: str) -> str:
         return statement.replace("{blob}", "BYTEA")
@@ -174,7 +206,7 @@ class PostgresEngine:
         while self._clock.monotonic() < deadline:
             try:
                 async with await self._connect() as connection:
-                    cursor = await connection.execute("SELECT pg_xact_status(%s::xid8)", (transaction_id,))
+                    cursor = await connection.execute("SELECT pg_xact_status($1::xid8)", (transaction_id,))
                     (status,) = await cursor.fetchone() or (None,)
             except psycopg.OperationalError:
                 status = "unreachable"

@@ -32,6 +32,18 @@ def named_sets(values: Iterable[T]) -> Iterator[tuple[str, dict[str, T]]]:
         yield named_values(some)
 
 
+def named_row_sets(rows: Sequence[Sequence[T]]) -> Iterator[tuple[str, dict[str, T]]]:
+    """The same of rows of several values each, as they stand behind `VALUES`: `(:v0, :v1), (:v2, :v3)`.
+
+    The last row may stand there several times.
+    """
+    for some in in_parts(rows, VALUES_AT_ONCE):
+        count, width = 1 << (len(some) - 1).bit_length(), len(some[0])
+        listed, names = _row_names(count, width)
+        filled = chain(chain.from_iterable(some), chain.from_iterable(repeat(some[-1], count - len(some))))
+        yield listed, dict(zip(names, filled, strict=True))
+
+
 def named_values(values: Sequence[T]) -> tuple[str, dict[str, T]]:
     """What stands between the brackets of `IN (...)` for some values, at least one, and what it stands for.
 
@@ -84,6 +96,13 @@ def in_parts(values: Iterable[T], most: int) -> Iterable[list[T]]:
 def _names(length: int) -> tuple[str, list[str]]:
     names = [f"v{index}" for index in range(length)]
     return ", ".join(f":{name}" for name in names), names
+
+
+@lru_cache(maxsize=64)
+def _row_names(count: int, width: int) -> tuple[str, list[str]]:
+    names = [f"v{index}" for index in range(count * width)]
+    rows = (names[start : start + width] for start in range(0, len(names), width))
+    return ", ".join(f"({', '.join(f':{name}' for name in row)})" for row in rows), names
 
 
 @lru_cache(maxsize=256)

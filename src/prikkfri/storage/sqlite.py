@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
 from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnmade, StorageUnwritable
-from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Snapshot, Transaction
+from prikkfri.storage.database import Parameters, Queries, Row, Snapshot, Transaction, by_place
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
@@ -28,17 +27,9 @@ MAKE_ROOM = "make room on the disk, and let whoever runs Prikkfri write there"
 RESTORE = "put a copy back in its place, or move the file away to begin with an empty one"
 
 
-@lru_cache(maxsize=2_000)
-def _by_place(sql: str) -> Callable[[Parameters], tuple[object, ...]]:
-    """Puts a statement's parameters in their places: by its name apsw would look for each anew, each time."""
-    names = list(dict.fromkeys(PARAMETER.findall(sql)))
-    if len(names) > 1:
-        return itemgetter(*names)
-    return lambda parameters: tuple([parameters[name] for name in names])
-
-
 def _in_places(sql: str, parameters: Parameters | None) -> tuple[object, ...] | None:
-    return _by_place(sql)(parameters) if parameters else None
+    """By its name apsw would look for each anew, each time."""
+    return by_place(sql)(parameters) if parameters else None
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +50,7 @@ class _Connection:
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
         if rows:
-            self.connection.executemany(sql, map(_by_place(sql), rows))
+            self.connection.executemany(sql, map(by_place(sql), rows))
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         return self.connection.execute(sql, _in_places(sql, parameters)).fetchall()

@@ -79,6 +79,8 @@ def read_part(message: ShortMessage) -> tuple[Part | None, bytes]:
             if element == _CONCATENATION_16 and len(value) == 4 and _is_part(value[3], value[2]):
                 return Part(value[0] << 8 | value[1], value[2], value[3], wide=True), octets
         return None, octets
+    if not message.tlvs:
+        return None, octets
     reference = message.tlv(Tag.SAR_REFERENCE)
     total = message.tlv(Tag.SAR_TOTAL)
     number = message.tlv(Tag.SAR_SEQUENCE)

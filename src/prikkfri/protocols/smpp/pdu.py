@@ -289,6 +289,8 @@ def _decode_bind(octets: bytes, start: int, end: int) -> Bind:
 def _decode_answer(octets: bytes, start: int, end: int) -> tuple[str, tuple[Tlv, ...]]:
     if start == end:  # many peers leave the body out when they refuse, as 4.4.2 allows
         return "", ()
+    if octets.find(0, start, end) == end - 1 <= start + 64:  # nothing but an id
+        return octets[start : end - 1].decode("latin-1"), ()
     match = _ANSWER.match(octets, start, end)
     if match is None:
         raise MalformedPdu("answer cut short, or too long")
@@ -348,7 +350,10 @@ def decode(octets: bytes) -> Pdu:
 
 
 def _encode_tlvs(tlvs: tuple[Tlv, ...]) -> bytes:
-    return b"".join([_TLV_HEADER.pack(tag, len(value)) + value for tag, value in tlvs])
+    octets = b""
+    for tag, value in tlvs:
+        octets += _TLV_HEADER.pack(tag, len(value)) + value
+    return octets
 
 
 def _require(fits: bool, text: str) -> None:
@@ -359,11 +364,16 @@ def _require(fits: bool, text: str) -> None:
 def _encode_short_message(message: ShortMessage) -> bytes:
     source, destination = message.source, message.destination
     service_type, schedule, validity, octets = message.service_type, message.schedule, message.validity, message.octets
-    _require("\0" not in source + destination + service_type + schedule + validity, "NUL inside a string")
-    _require(len(source) <= 20 and len(destination) <= 20, "address longer than 20 octets")
-    _require(len(service_type) <= 5, "service_type longer than 5 octets")
-    _require(len(schedule) <= 16 and len(validity) <= 16, "time longer than 16 octets")
-    _require(len(octets) <= SHORT_MESSAGE_OCTETS_MAX, "short_message longer than 254 octets: use message_payload")
+    if "\0" in source + destination + service_type + schedule + validity:
+        raise LocalProtocolError("NUL inside a string")
+    if len(source) > 20 or len(destination) > 20:
+        raise LocalProtocolError("address longer than 20 octets")
+    if len(service_type) > 5:
+        raise LocalProtocolError("service_type longer than 5 octets")
+    if len(schedule) > 16 or len(validity) > 16:
+        raise LocalProtocolError("time longer than 16 octets")
+    if len(octets) > SHORT_MESSAGE_OCTETS_MAX:
+        raise LocalProtocolError("short_message longer than 254 octets: use message_payload")
     body = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b" % (
         service_type.encode("latin-1"),
         message.source_ton,
@@ -389,7 +399,8 @@ def _encode_short_message(message: ShortMessage) -> bytes:
 
 def _encode_answer(identity: str, tlvs: tuple[Tlv, ...]) -> bytes:
     _require(len(identity) <= 64 and "\0" not in identity, "identity too long, or NUL inside")
-    return identity.encode("latin-1") + b"\0" + _encode_tlvs(tlvs)
+    written = identity.encode("latin-1") + b"\0"
+    return written + _encode_tlvs(tlvs) if tlvs else written
 
 
 def _encode_bind(bind: Bind) -> bytes:

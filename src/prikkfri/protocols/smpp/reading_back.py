@@ -4,9 +4,19 @@ Nothing stands here that writes PDUs, or that reads those that come (import-lint
 a fault or in memory, shows. Section numbers are those of the SMPP 3.4 specification, issue 1.2.
 """
 
+import re
 from typing import NamedTuple
 
 _HEADER_OCTETS = 16
+_FIELDS = re.compile(
+    rb"([^\0]*)\0"  # service_type
+    rb"(..)([^\0]*)\0"  # type of number and numbering plan, source
+    rb"(..)([^\0]*)\0"  # and destination
+    rb"(...)"  # esm_class, protocol_id, priority_flag
+    rb"([^\0]*)\0([^\0]*)\0"  # schedule_delivery_time, validity_period
+    rb"(.....)",  # registered_delivery, replace_if_present, data_coding, sm_default_msg_id, sm_length
+    re.DOTALL,
+)
 _HEADER_BIT = 0x40
 _MESSAGE_PAYLOAD = 0x0424
 _SAR = (0x020C, 0x020E, 0x020F)
@@ -51,52 +61,32 @@ class Text(NamedTuple):
 
 def read(pdu: bytes) -> DecodedPdu | None:
     """None: it is no whole PDU of that kind, and nothing else."""
-    try:
-        return _read(pdu)
-    except (ValueError, IndexError):
+    found = _FIELDS.match(pdu, _HEADER_OCTETS)
+    if found is None:
         return None
-
-
-def _read(pdu: bytes) -> DecodedPdu:
     number = int.from_bytes
-    if number(pdu[:4]) != len(pdu):
-        raise ValueError
-    service_type, at = _string(pdu, _HEADER_OCTETS)
-    source_kind = (pdu[at], pdu[at + 1])
-    source, at = _string(pdu, at + 2)
-    destination_kind = (pdu[at], pdu[at + 1])
-    destination, at = _string(pdu, at + 2)
-    esm_class, protocol_id, priority = pdu[at], pdu[at + 1], pdu[at + 2]
-    schedule, at = _string(pdu, at + 3)
-    validity, at = _string(pdu, at)
-    registered, replaces, coding, default_id, length = pdu[at], pdu[at + 1], pdu[at + 2], pdu[at + 3], pdu[at + 4]
-    at += 5
-    if at + length > len(pdu):
-        raise ValueError
-    octets = pdu[at : at + length]
+    service_type, source_kind, source, destination_kind, destination, kind, schedule, validity, tail = found.groups()
+    registered, replaces, coding, default_id, octets = tail
+    start = found.end()
+    end = start + octets
+    parameters = _parameters(pdu, end)
+    if number(pdu[:4]) != len(pdu) or parameters is None:
+        return None
     return DecodedPdu(
-        number(pdu[4:8]), number(pdu[8:12]), number(pdu[12:16]), service_type, source_kind, source,
-        destination_kind, destination, esm_class, protocol_id, priority, schedule, validity, registered, replaces,
-        coding, default_id, octets, _parameters(pdu, at + length),
+        number(pdu[4:8]), number(pdu[8:12]), number(pdu[12:16]), service_type, (source_kind[0], source_kind[1]), source,
+        (destination_kind[0], destination_kind[1]), destination, kind[0], kind[1], kind[2], schedule, validity,
+        registered, replaces, coding, default_id, pdu[start:end], parameters,
     )  # fmt: skip
 
 
-def _string(octets: bytes, at: int) -> tuple[bytes, int]:
-    """Up to a NUL, and what comes behind that."""
-    end = octets.index(0, at)
-    return octets[at:end], end + 1
-
-
-def _parameters(octets: bytes, at: int) -> tuple[tuple[int, bytes], ...]:
-    found = []
-    while at < len(octets):
+def _parameters(octets: bytes, at: int) -> tuple[tuple[int, bytes], ...] | None:
+    """None: they, or what is before them, do not end with the PDU."""
+    found, last = [], len(octets)
+    while at + 4 <= last:
         start = at + 4
-        end = start + int.from_bytes(octets[at + 2 : start])
-        if start > len(octets) or end > len(octets):
-            raise ValueError
-        found.append((int.from_bytes(octets[at : at + 2]), octets[start:end]))
-        at = end
-    return tuple(found)
+        tag, at = int.from_bytes(octets[at : at + 2]), start + int.from_bytes(octets[at + 2 : start])
+        found.append((tag, octets[start:at]))
+    return tuple(found) if at == last else None
 
 
 def text_of(esm_class: int, octets: bytes, parameters: tuple[tuple[int, bytes], ...]) -> Text:

@@ -132,7 +132,7 @@ def _told(message: ShortMessage) -> str:
             octets = split_header(octets)[1]
         except RemoteProtocolError:
             return ""
-    wide = alphabet(message.data_coding) is DataCoding.UCS_2 or _WIDE.search(octets)
+    wide = alphabet(message.data_coding) is DataCoding.UCS_2 or (b"\0" in octets and _WIDE.search(octets))
     return _TEXT_BODY.sub("", octets.decode("utf-16-be", "replace") if wide else octets.decode("latin-1"))
 
 

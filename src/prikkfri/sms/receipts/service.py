@@ -229,24 +229,25 @@ class Receipts:
 
         `last`: whatever the link has taught, its ids are read in every way, and it is learnt from what that comes to.
         """
-        link, target = receipt.link, str(Party("link", receipt.link))
+        link = receipt.link
         setting, habit = self._settings.get(link), settling.habits.get(link) or self.habit(link)
         found: ReceiptMatch | MismatchReason = MismatchReason.NO_MESSAGE
         # What has been learnt since it came goes before all that could be meant: of several it may leave one.
-        for ways in dict.fromkeys((readings(setting, habit), *([ALL] if last and not setting else []))):
+        learnt = readings(setting, habit)
+        for ways in (learnt,) if setting or not last or learnt == ALL else (learnt, ALL):
             keys = expected_ids(receipt.identities, ways)
             known = settling.known.pop(keys, None)
             if known is None:
                 await self._end(tx, settling, now)
-                known = await store.known(tx, target, keys)
+                known = await store.known(tx, str(Party("link", link)), keys)
             found = find(receipt, known, ways)
             if isinstance(found, ReceiptMatch):
                 break
         if receipt.reference != NO_REFERENCE and not is_named(receipt, found):
             await self._end(tx, settling, now)
-            numbers = self._recipients(receipt)
-            doubtful = [each for number in numbers for each in await store.find_in_doubt(tx, target, number)]
-            unanswered = self._shared.pairs[Party.parse(target)].under_way(numbers)
+            numbers, party = self._recipients(receipt), Party("link", link)
+            doubtful = [each for number in numbers for each in await store.find_in_doubt(tx, str(party), number)]
+            unanswered = self._shared.pairs[party].under_way(numbers)
             meant = {each for each in (*doubtful, *unanswered) if reference_of(each) == receipt.reference}
             if len(meant) == 1 and not meant.isdisjoint(doubtful):  # of two that share 16 bits either may be meant
                 [message] = meant
