@@ -318,7 +318,7 @@ async def test_how_many_asked_and_still_wait_is_as_of_the_last_look(evening: Eve
     figures, hits = [], []
     for count in (12, 3):
         await evening.seconds(count)
-        known = await evening.response.known(identifier)
+        known = await evening.response.evaluations.known(identifier)
         assert known is not None and known.impact is not None
         figures.append(known.impact.figures)
         hits.append(known.impact.hits)

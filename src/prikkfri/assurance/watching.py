@@ -17,8 +17,18 @@ import numpy as np
 from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
-from prikkfri.assurance.detection import SECONDS_PER_YEAR, TESTS, Alarm, SeriesState, Settings, shares, together
+from prikkfri.assurance.detection import (
+    SECONDS_PER_YEAR,
+    TESTS,
+    Alarm,
+    SeriesState,
+    Settings,
+    shares,
+    silence,
+    together,
+)
 from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Flags, Floats, Shares, ShareSettings
+from prikkfri.assurance.detection.silence import Silences
 from prikkfri.assurance.detection.together import Sums
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import (
@@ -42,6 +52,11 @@ AHEAD_SECONDS_MAX = 2 * CLOCKS_APART_SECONDS_MAX
 
 ANYBODYS_STEPS = frozenset({"enter"})
 """Steps that whoever is made up takes, too: that fewer do is no sign of a fault."""
+
+EVERY_WAY = ""
+"""Among the ways that are stopped: no message is sent at all."""
+SENT = frozenset({"messages", "receipts"})
+"""Services that say nothing where nothing is sent."""
 
 Arrival = tuple[str, Outcome]
 """A stream and an outcome from it."""
@@ -83,7 +98,11 @@ class Watch:
     raised: Mapping[int, tuple[Alarm, ...]] = field(default_factory=dict)
     """... the alarms that stand in them, by their number ..."""
     shares: Shares | None = None
-    """... and what the other test of their shares knows."""
+    """... what the other test of their shares knows ..."""
+    silences: Silences | None = None
+    """... and how long they keep quiet at this hour."""
+    stopped: Mapping[str, str] = field(default_factory=dict)
+    """The ways of messages that somebody has stopped, by link, with its partner."""
     pairing: Pairing | None = None
     early: tuple[Arrival, ...] = ()
     """Outcomes of seconds that are not counted yet."""
@@ -135,6 +154,7 @@ def advance(
         taken = bisect_left(times, since)
         # Up to then nothing is counted; only which promises are open is known after it.
         watch = replace(watch, counted_to=since)
+        watch = replace(watch, stopped=_stopped(watch.stopped, waiting[:taken]))
         _counted(pairing, waiting[:taken], blind, since, since)
     alarms: list[Alarm] = []
     while watch.counted_to + settings.bucket_seconds <= until:
@@ -151,12 +171,20 @@ class _Kept(msgspec.Struct):
 
     series: list[tuple[str, SeriesState]]
     shares: dict[str, list[float]]
+    silences: silence.KeptSilences | None = None
+    stopped: dict[str, str] = {}
 
 
 def kept(watch: Watch) -> str:
     """What is known of the series, as text; what is open is not in it, since the outcomes tell that."""
     series = [(watch.streams[series], state) for series, state in watch.states.items()]
-    return msgspec.json.encode(_Kept(series, {} if watch.shares is None else shares.kept(watch.shares))).decode()
+    document = _Kept(
+        series,
+        {} if watch.shares is None else shares.kept(watch.shares),
+        None if watch.silences is None else silence.kept(watch.silences),
+        dict(watch.stopped),
+    )
+    return msgspec.json.encode(document).decode()
 
 
 def restored(
@@ -172,7 +200,8 @@ def restored(
     `before`: what came in the grace times before that, oldest first: it tells which promises are open.
     """
     kept = msgspec.json.decode(document, type=list[tuple[str, SeriesState]] | _Kept)
-    known, numbers = (kept.series, kept.shares) if isinstance(kept, _Kept) else (kept, {})
+    found = kept if isinstance(kept, _Kept) else _Kept(kept, {})
+    known, numbers, quiet = found.series, found.shares, found.silences
     states = [state for _, state in known]
     pairing = Pairing(expectations=expectations)
     _counted(pairing, list(before), frozenset(), counted_to, counted_to)
@@ -183,8 +212,19 @@ def restored(
         sums=together.of(states, settings) if states else None,
         raised={number: state.raised for number, state in enumerate(states) if state.raised},
         shares=shares.restored(numbers) if numbers else None,
+        silences=silence.restored(quiet, len(states)) if quiet is not None else None,
+        stopped=found.stopped,
         pairing=pairing,
     )
+
+
+def remembering(document: str, *, since: float) -> Watch:
+    """A watch that counts anew from `since` and still knows what `kept` had learnt of weeks; of the hours, nothing."""
+    found = restored(document, (), counted_to=since)
+    if found.sums is None:
+        return Watch(since)
+    sums = together.fresh(found.series.all, DETECTION)
+    return replace(found, sums=sums, raised={}, shares=None, pairing=None)
 
 
 def _possible(arrival: Arrival, until: float) -> Arrival:
@@ -205,7 +245,9 @@ def _one_bucket(
 ) -> tuple[Watch, list[Alarm]]:
     start, end = watch.counted_to, watch.counted_to + settings.bucket_seconds
     buckets = _counted(pairing, due, blind, start, end)
-    watch = _with_new_series(replace(watch, counted_to=end), due, buckets, settings)
+    watch = _with_new_series(
+        replace(watch, counted_to=end, stopped=_stopped(watch.stopped, due)), due, buckets, settings
+    )
     if watch.sums is None:
         return watch, []
     series = watch.series
@@ -225,7 +267,9 @@ def _one_bucket(
     stood = watch.raised
     watch = replace(watch, sums=sums, raised=_standing(stood, alarms, sums))
     watch, risen = _shares_stepped(watch, stood, kept, broken, bool(buckets), settings)
-    return watch, [*(alarm for _, alarm in alarms), *risen]
+    spoken = seen & ~_resting(series.all, watch.stopped) if watch.stopped else seen
+    watch, quiet = _silences_stepped(watch, stood, kept + broken, settings, seen=spoken, falls=falls)
+    return watch, [*(alarm for _, alarm in alarms), *risen, *quiet]
 
 
 def _with_new_series(watch: Watch, due: Sequence[Arrival], buckets: Buckets, settings: Settings) -> Watch:
@@ -304,6 +348,69 @@ def _shares_stepped(
             shares_stand[number] = True
     sums = replace(watch.sums, shares_stand=shares_stand)
     return replace(watch, sums=sums, raised=standing, shares=after), alarms
+
+
+def _stopped(stopped: Mapping[str, str], arrived: Iterable[Arrival]) -> Mapping[str, str]:
+    """The ways that are stopped after what has arrived."""
+    for _, outcome in arrived:
+        way = outcome.dimensions.get("link", EVERY_WAY)
+        if outcome.step in ("stop-route", "stop-sending"):
+            stopped = {**stopped, way: outcome.dimensions.get("partner", "")}
+        elif outcome.step in ("open-route", "start-sending"):
+            stopped = {link: partner for link, partner in stopped.items() if link != way}
+    return stopped
+
+
+def _resting(series: Sequence[Segment], stopped: Mapping[str, str]) -> Flags:
+    """Which series may say nothing while those ways are stopped: all of messages that do not name another way."""
+
+    def rests(segment: Segment) -> bool:
+        if segment.get("service") not in SENT:
+            return False
+        if EVERY_WAY in stopped:
+            return True
+        if link := segment.get("link"):
+            return link in stopped
+        partner = segment.get("partner")
+        return not partner or partner in stopped.values()
+
+    return np.array([rests(segment) for segment in series], dtype=bool)
+
+
+def _silences_stepped(
+    watch: Watch,
+    stood: Mapping[int, tuple[Alarm, ...]],
+    settled: Floats,
+    settings: Settings,
+    *,
+    seen: Flags,
+    falls: Flags,
+) -> tuple[Watch, list[Alarm]]:
+    """The test of silence in all series, one bucket on; `stood`: the alarms that stood before the bucket.
+
+    What the plunge has told already is not told again; it stands for as long as nothing comes.
+    """
+    start, order = watch.counted_to - settings.bucket_seconds, watch.series.all
+    before = watch.silences or silence.fresh(0, start)
+    if new := len(order) - len(before.quiet):
+        before = silence.grown(before, new)
+    after, raised = silence.step(before, settled, start, settings, seen=seen, falls=falls)
+    assert watch.sums is not None
+    (lasting,) = np.nonzero(after.stand & ~watch.sums.plunges_stand)
+    if not lasting.size:
+        return replace(watch, silences=after), []
+    alarms: list[Alarm] = []
+    standing, plunges_stand = dict(watch.raised), watch.sums.plunges_stand.copy()
+    for number in lasting.tolist():
+        stands = [alarm for alarm in stood.get(number, ()) if alarm.kind == "plunge"]
+        if raised[number] and not stands:
+            stands = [silence.alarm(after, number, order[number], settings)]
+            alarms += stands
+        if stands:
+            standing[number] = (*standing.get(number, ()), *stands)
+            plunges_stand[number] = True
+    sums = replace(watch.sums, plunges_stand=plunges_stand)
+    return replace(watch, sums=sums, raised=standing, silences=after), alarms
 
 
 @lru_cache(maxsize=8)

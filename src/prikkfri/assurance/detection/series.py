@@ -112,7 +112,7 @@ class Alarm:
     """The log-likelihood ratio, in nats."""
     threshold: float
     text: str = ""
-    """What was told."""
+    """What was told; of a silence, for how long nothing has come."""
 
     @property
     def sentence(self) -> str:
@@ -123,6 +123,8 @@ class Alarm:
                 f"{self.segment}: {self.seen:.1%} broken of {self.promises:.0f} promises, ordinarily {self.level:.2%}"
                 f" (evidence {self.evidence:.0f}, threshold {self.threshold:.0f})"
             )
+        if self.text:
+            return f"{self.segment}: {self.text} ({self.promises:.0f} expected, threshold {self.threshold:.0f})"
         return (
             f"{self.segment}: {self.seen:.2g} kept a second, ordinarily {self.level:.2g}"
             f" (evidence {self.evidence:.0f}, threshold {self.threshold:.0f})"

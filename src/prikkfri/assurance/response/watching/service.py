@@ -10,6 +10,7 @@ import math
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 
 from prikkfri.assurance import incidents, watching
@@ -80,7 +81,7 @@ class SeriesWatch:
         if kept is not None and now - kept[0] < self._timing.relearn_seconds:
             await self._count_on(*kept, now)
         else:
-            await self._relearn(now)
+            await self._relearn(now, kept[1] if kept is not None else "")
 
     def forget_arrived(self) -> None:
         """What has arrived is stored, and will be read from there."""
@@ -98,11 +99,14 @@ class SeriesWatch:
         told = [alarm for outcome in since if (alarm := assessing.sign(outcome))]
         self._raised += [alarm for alarm in (*told, *alarms) if not self._is_known(alarm, within_seconds=SAME_SECONDS)]
 
-    async def _relearn(self, now: float) -> None:
+    async def _relearn(self, now: float, document: str) -> None:
+        """`document`: what was kept too long ago to be counted on from; of weeks it still tells."""
+        if document:
+            self._watch = watching.remembering(document, since=self._watch.counted_to)
         since = now - self._timing.relearn_seconds
         past = await self._register.outcomes(since, now + watching.AHEAD_SECONDS_MAX)
         if past:
-            self._watch = watching.Watch(math.floor(past[0].time))
+            self._watch = replace(self._watch, counted_to=math.floor(past[0].time))
             self._watch, _ = self._replayed(past, now)
             # What was raised then has been dealt with then, unless it stands and no incident is about it.
             standing = self._watch.standing
