@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ from prikkfri.simulation.machines.evenings import EveningAcross, kickoff_across,
 from prikkfri.simulation.machines.namespaces import Namespace
 
 EVENINGS = ("kickoff", "misdelivery")
+DETECT_SECONDS_MAX = 120.0
+"""Canaries that are cut off tell nothing: it may take longer than where nothing is cut."""
 
 
 CLEANER = 'cat; kill -INT "$1" 2>/dev/null; while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; rm -rf "$2"'
@@ -55,6 +58,7 @@ def postgres(folder: Path) -> Iterator[str]:
     finally:
         cleaner.stdin.close()
         cleaner.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def say(began: float, line: str) -> None:
@@ -65,7 +69,8 @@ async def staged(evening: str, server: str, seed: int) -> EveningAcross:
     began = time.monotonic()
     if evening == "kickoff":
         return await kickoff_across(server, Plan(seed=seed), say=lambda line: say(began, line))
-    return await misdelivery_across(server, misdelivery.Plan(seed=seed), say=lambda line: say(began, line))
+    plan = misdelivery.Plan(seed=seed, detect_seconds_max=DETECT_SECONDS_MAX)
+    return await misdelivery_across(server, plan, say=lambda line: say(began, line))
 
 
 def described(found: EveningAcross) -> dict[str, Any]:

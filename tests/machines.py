@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.app.__main__ import run
 from prikkfri.app.internal_network import Identity
@@ -60,7 +60,8 @@ class Machines:
 
     def client(self, machine: str) -> httpx.AsyncClient:
         """Who asks as this machine does."""
-        return httpx.AsyncClient(verify=Identity(self.home(machine), SystemClock()).client, trust_env=False)
+        identity = Identity(self.home(machine), SystemClock())
+        return httpx.AsyncClient(verify=identity.client, trust_env=False, timeout=WAIT_SECONDS_MAX)
 
     @asynccontextmanager
     async def running(self, machine: str, role: str) -> AsyncIterator[str]:

@@ -11,10 +11,19 @@ import httpx
 import pytest
 from waiting import eventually
 
-from prikkfri.app.__main__ import lines_of, main, mend_of, run
+from prikkfri.app.__main__ import code_of, lines_of, main, mend_of, run
 from prikkfri.app.logs import configure_logs, log_file
+from prikkfri.app.supervisor import AWAY
 from prikkfri.config import ROLES, Config, Storage, load
-from prikkfri.errors import FencedOut, InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnwritable
+from prikkfri.errors import (
+    FencedOut,
+    InDoubt,
+    StorageDamaged,
+    StorageError,
+    StorageUnavailable,
+    StorageUnmade,
+    StorageUnwritable,
+)
 from prikkfri.simulation.installation import free_ports, ports_section
 from prikkfri.storage import Location, open_database, open_spool_reader
 
@@ -44,7 +53,7 @@ async def test_a_role_says_ready_when_it_serves_and_leaves_nothing_open_when_it_
 
     await eventually(ready)
     assert said == "ready\n"
-    async with httpx.AsyncClient(headers={"Connection": "close"}) as client:
+    async with httpx.AsyncClient(headers={"Connection": "close"}, timeout=60) as client:
         url = f"http://127.0.0.1:{config.roles.door.port}"
         assert (await client.get(f"{url}/health")).json() == {"role": "door", "status": "ok", "troubles": []}
         assert "prikkfri_door_" in (await client.get(f"{url}/metrics")).text
@@ -107,6 +116,14 @@ def test_what_a_person_has_to_mend_and_what_another_try_may() -> None:
         assert mend_of(passing) == mend_of(ExceptionGroup("tasks", [passing])) == ""
 
 
+def test_a_role_says_with_which_code_it_ends_whether_only_its_database_was_away() -> None:
+    away, fault = StorageUnavailable("away"), ValueError()
+    for gone in (away, BaseExceptionGroup("tasks", [away, BaseExceptionGroup("x", [StorageUnmade("not made")])])):
+        assert code_of(gone) == AWAY
+    for other in (fault, FencedOut("another"), InDoubt("?"), BaseExceptionGroup("tasks", [away, fault])):
+        assert code_of(other) == 1
+
+
 def test_what_ends_a_role_is_a_line_where_it_is_known_and_a_trace_where_it_is_not() -> None:
     fenced, away = FencedOut("another process writes"), StorageUnavailable("away")
     assert lines_of(fenced) == ["another process writes"]
@@ -127,7 +144,7 @@ async def test_a_role_that_is_fenced_out_ends_with_the_first_request_that_meets_
     await another.write(lambda tx: tx.execute("UPDATE journal_stream SET epoch = epoch + 1"))
     await another.close()
     headers = {"Cookie": "prikkfri-signin=x", "Origin": config.roles.viewer.url}
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=60) as client:
         answer = await client.post(f"http://127.0.0.1:{config.roles.signin.port}/sign-out")
     assert (answer.status_code, answer.json()["error"]) == (
         500,

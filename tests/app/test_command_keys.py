@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from waiting import eventually
 
 from prikkfri.app.command_keys import owned_keys
+from prikkfri.app.locks import hold_lock
 from prikkfri.app.roles import CALLED
 from prikkfri.cli import application
 from prikkfri.config import ROLES
@@ -115,6 +116,23 @@ def test_where_a_changed_key_has_to_go_is_said(machines: Machines) -> None:
     assert "keys machine" not in told
     command_key(office, "sms")
     assert "get it by `prikkfri keys machine" in ran("keys", "rotate", "sms-command", "--home", office).output
+
+
+def test_a_home_that_has_only_a_copy_changes_nothing(tmp_path: Path) -> None:
+    """Nobody there would take the next key up."""
+    (tmp_path / "prikkfri.toml").write_text('[roles.signin]\ninternal_url = "https://core-1.internal:9081"\n')
+    command_key(tmp_path, "signin")
+    for name in ("signin-command", "signin-published-command", "signin-device", "signin-session"):
+        refused = ran("keys", "rotate", name, "--home", tmp_path).exception
+        assert isinstance(refused, UsageError)
+        assert str(refused) == (
+            f"--home {tmp_path}: keys/{name} is a copy here, or is not here at all: signin runs at"
+            " https://core-1.internal:9081; change it on that machine"
+        )
+    assert [file.name for file in (tmp_path / "keys").iterdir()] == ["signin-command.key"]
+    with hold_lock(tmp_path, "signin"):  # it runs here after all
+        assert ran("keys", "rotate", "signin-command", "--home", tmp_path).exit_code == 0
+    assert secret_file(tmp_path, "signin-command.next").exists()
 
 
 def test_what_is_no_key_is_refused_with_those_that_are(tmp_path: Path) -> None:

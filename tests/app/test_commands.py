@@ -100,6 +100,15 @@ def test_a_role_or_a_mechanism_that_is_none_is_named_with_its_option(tmp_path: P
     assert everything(tmp_path) == []
 
 
+def test_a_name_in_brackets_is_shown_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "customers.csv"
+    columns = "subscriber_id,name,email,kind,product,msisdn,from,to"
+    file.write_text(f"{columns}\n[/1],Kari [red] [/x],,television,[/y],,2020-01-01,\n")
+    assert ran("subscribers", "import", file, "--home", tmp_path).exit_code == 0
+    shown = ran("subscribers", "show", "[/1]", "--unmasked", "--home", tmp_path)
+    assert shown.exit_code == 0 and "[/1]  Kari [red] [/x]" in shown.stdout and "[/y]" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

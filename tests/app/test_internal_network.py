@@ -20,7 +20,15 @@ from prikkfri.cli import application
 from prikkfri.clock import ManualClock, SystemClock
 from prikkfri.door.service import asking_signin
 from prikkfri.errors import UsageError
-from prikkfri.storage.certificates import MACHINE_DAYS, machine_file, make_authority, make_machine, read_certificate
+from prikkfri.storage.certificates import (
+    MACHINE_DAYS,
+    forget_authority,
+    machine_file,
+    make_authority,
+    make_machine,
+    read_certificate,
+    replace_authority,
+)
 from prikkfri.storage.keys import command_key
 
 pytestmark = pytest.mark.usefixtures("own_logs")
@@ -104,6 +112,52 @@ async def test_a_renewed_certificate_is_shown_by_a_role_that_runs(machines: Mach
             return await asyncio.to_thread(shown) != before
 
         await eventually(is_new, what="the new certificate")
+
+
+async def test_the_authority_is_replaced_under_roles_that_run(machines: Machines) -> None:
+    """And no request meanwhile goes without its answer, from a role that runs to one that does."""
+    homes = [machines.home("a"), machines.home("b")]
+    identity = Identity(homes[1], SystemClock())
+    stranger = machine_file(homes[0]).read_bytes()
+
+    async def take_along() -> None:
+        before = await asyncio.to_thread(shown)
+        for home in homes:
+            make_machine(machines.office, ["localhost"], NOW, into=home)
+        assert identity.refresh()
+
+        async def is_new() -> bool:
+            async with internal_client(identity) as client:  # a connection of its own
+                assert (await client.get(f"{signin}/health")).status_code == 200
+            return await asyncio.to_thread(shown) != before
+
+        await eventually(is_new, what="the role to take it up")
+
+    def shown() -> bytes:
+        with (
+            socket.create_connection(("localhost", machines.internal_ports["signin"])) as plain,
+            identity.client.wrap_socket(plain, server_hostname="localhost") as wrapped,
+        ):
+            return wrapped.getpeercert(binary_form=True) or b""
+
+    async with machines.running("a", "signin") as signin:
+        for _ in ("believed", "signs"):
+            replace_authority(machines.office, "Fjordnett", NOW)
+            await take_along()
+        forget_authority(machines.office)
+        await take_along()
+        # Who shows what the earlier one has signed is heard no more.
+        machine_file(homes[1]).write_bytes(stranger)
+        async with machines.client("b") as client:
+
+            async def refused() -> bool:
+                try:
+                    await client.get(f"{signin}/health")
+                except httpx.TransportError:
+                    return True
+                return False
+
+            assert await eventually(refused)
 
 
 def test_what_is_half_copied_leaves_what_was_read_in_force(machines: Machines) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.app.limits import AppLimits
 from prikkfri.app.roles import Work
@@ -112,6 +112,38 @@ async def test_what_not_everybody_has_taken_stays_however_old_it_is(role: Role, 
     assert (await role.trims(trimmer(role))).first == 1
 
 
+async def test_a_follower_that_is_gone_for_good_does_not_pin_the_journal_for_ever(
+    role: Role, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is waited for as long as anything is kept; one of which nothing is known gets that time from now on."""
+    journal, began = role.journal, role.clock.now()
+    gone, unknown = (Position(journal.incarnation, 3), Position(journal.incarnation, 7))
+    await note_taken(journal.database, "sms", "gone", gone, now=began)
+    await note_taken(journal.database, "sms", "of an earlier version", unknown)
+
+    async def here() -> None:
+        await note_taken(journal.database, "sms", "assurance", Position(journal.incarnation, 20), now=role.clock.now())
+
+    for days, trimmed_to in ((29, 0), (2, 7), (31, 20)):
+        role.clock.advance(days * DAY)
+        await here()
+        assert (await role.trims(trimmer(role))).trimmed_to == trimmed_to
+    assert [r.getMessage().partition(" has")[0] for r in caplog.records] == ["gone", "of an earlier version"]
+    rows = await journal.database.read(lambda q: q.fetch("SELECT follower FROM journal_follower"))
+    assert rows == [("assurance",)]
+
+
+@pytest.mark.parametrize(("after", "told_at"), [(3_599, 1_000.0), (3_600, 4_600.0)])
+async def test_that_a_follower_is_still_there_is_written_down_once_an_hour(
+    role: Role, after: float, told_at: float
+) -> None:
+    at = Position(role.journal.incarnation, 20)
+    for now in (1_000.0, 1_000.0 + after):
+        assert await note_taken(role.journal.database, "sms", "assurance", at, now=now)
+    rows = await role.journal.database.read(lambda q: q.fetch("SELECT told_at FROM journal_follower"))
+    assert rows == [(told_at,)]
+
+
 async def test_a_position_in_a_stream_that_was_lost_trims_nothing_of_the_one_begun_anew(role: Role) -> None:
     await role.taken()
     await note_taken(role.journal.database, "sms", "assurance", Position("lost", 20))
@@ -139,7 +171,7 @@ async def test_who_has_been_replaced_trims_no_more_and_ends(role: Role) -> None:
     await open_journal(successor, stream="sms", clock=role.clock)
     role.clock.advance(100 * DAY)
     with pytest.raises(FencedOut):
-        await asyncio.wait_for(trimmer(role)(), 20)
+        await asyncio.wait_for(trimmer(role)(), WAIT_SECONDS_MAX)
     assert (await role.head()).first == 1
     await successor.close()
 

@@ -12,7 +12,7 @@ import pytest
 from waiting import eventually
 
 from prikkfri.app.limits import AppLimits
-from prikkfri.app.supervisor import Program, Supervisor, pause_before_restart, pid_file
+from prikkfri.app.supervisor import AWAY, Program, Supervisor, pause_before_restart, pid_file
 from prikkfri.simulation.installation import Installation
 
 QUICK = AppLimits(pause_seconds=0.01, pause_seconds_max=0.02)
@@ -132,6 +132,15 @@ async def test_a_crash_loop_is_said_plainly_with_the_last_words(scene: Scene) ->
         f"b ended with code 1; starting it again in {pause} s" for pause in ("0.01", "0.02", "0.02")
     ]
     assert (scene.folder / "logs" / "b.log").read_text().count("no luck today") >= 4  # nothing is overwritten
+
+
+async def test_who_ended_for_want_of_its_database_is_started_again_soon_however_often(scene: Scene) -> None:
+    """It came back half a minute after its database had."""
+    limits = AppLimits(pause_seconds=300.0, pause_seconds_max=300.0, away_pause_seconds_max=0.01)
+    ends = scene.program("waits", NOTES_ITS_PID + f"sys.exit({AWAY})")
+    running = scene.start(ends, limits=limits)
+    assert len(set(await scene.noted("waits", 6))) >= 6
+    await scene.stopped(running)
 
 
 async def test_last_words_of_a_structured_log_are_its_message_and_exception(scene: Scene) -> None:

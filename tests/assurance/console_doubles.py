@@ -9,8 +9,9 @@ from argon2 import PasswordHasher
 
 from prikkfri.errors import StorageUnavailable
 from prikkfri.storage import Database
+from prikkfri.storage.keys import SecretKey
 
-KEY = bytes(32)
+KEY = SecretKey(bytes(32))
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 """A browser that opens a page."""
 QUICK_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

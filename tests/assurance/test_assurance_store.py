@@ -52,7 +52,10 @@ async def test_an_outcome_is_kept_whole(tables: Database) -> None:
         dimensions={"client": "phone"},
     )  # fmt: skip
     await taken(tables, whole, outcome(1), first=41)
-    assert await found(tables) == [StoredOutcome("signin", 41, whole), StoredOutcome("signin", 42, outcome(1))]
+    assert await found(tables) == [
+        StoredOutcome("signin", 41, whole, "i"),
+        StoredOutcome("signin", 42, outcome(1), "i"),
+    ]
 
 
 async def test_what_is_stored_is_not_stored_again_nor_anything_beside_it(tables: Database) -> None:

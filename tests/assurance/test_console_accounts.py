@@ -35,6 +35,7 @@ from prikkfri.assurance.console.store import (
 from prikkfri.clock import ManualClock
 from prikkfri.protocols.one_time import hotp, shown_secret, step_at
 from prikkfri.storage import Database, Location, open_database
+from prikkfri.storage.keys import SecretKey
 
 
 @pytest.fixture
@@ -382,7 +383,9 @@ async def test_whoever_reads_the_database_cannot_make_codes_and_nobody_replaces_
     [row] = await assurance_database.read(lambda q: q.fetch("SELECT * FROM console_account WHERE name = 'kari'"))
     assert not [value for value in row if value in (secret, secret.hex(), shown_secret(secret))]
     salt, other = console.offer_codes("kari")
-    assert other != secret != Console(assurance_database, clock=clock, key=b"x" * 32).secret_of("kari", row[-3])
+    assert (
+        other != secret != Console(assurance_database, clock=clock, key=SecretKey(b"x" * 32)).secret_of("kari", row[-3])
+    )
     assert secret == console.secret_of("kari", row[-3]) != console.secret_of("ola", row[-3])
     assert not await console.begin_codes("kari", salt, hotp(other, step_at(clock.now())))  # it has some already
     assert [each.two_factor for each in await console.users()] == [True]
@@ -452,3 +455,32 @@ async def test_what_becomes_of_ones_second_factor_changes_nothing_of_anothers(
     await console.remove_codes("kari")
     assert await assurance_database.read(lambda q: codes(q, "ola")) == known
     assert [each.two_factor for each in await console.users()] == [False, True]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "of-the-first-key"])
+async def test_a_second_factor_outlives_a_change_of_the_key_that_it_came_of(
+    assurance_database: Database, clock: ManualClock, named: bool
+) -> None:
+    """It is told by which key it came; of one from before there was a second key that is not written."""
+    key = SecretKey(b"a" * 32)
+    console = Console(assurance_database, clock=clock, key=key, hasher=QUICK_HASHER)
+    password = await console.add_user("kari", by="duty") or ""
+    salt, _ = console.offer_codes("kari")
+    salt = salt if named else salt.partition(".")[2]
+    secret = console.secret_of("kari", salt)
+    assert await console.begin_codes("kari", salt, hotp(secret, step_at(clock.now())))
+
+    async def enters(code: str) -> bool:
+        half = await console.sign_in("kari", password)
+        assert isinstance(half, SecondFactorChallenge)
+        return await console.sign_in_with_code(half.half_in, code) is not None
+
+    key.current, key.others = b"b" * 32, (b"a" * 32,)
+    assert console.secret_of("kari", salt) == secret
+    clock.advance(60)
+    assert await enters(hotp(secret, step_at(clock.now())))
+    _, fresh = console.offer_codes("ola")
+    assert fresh != secret
+    key.others = ()  # dropped, as the thirteenth before
+    clock.advance(60)
+    assert not await enters(hotp(secret, step_at(clock.now())))

@@ -81,7 +81,7 @@ async def tab_to(page: Page, name: str) -> None:
 
 def line_of(installation: Installation) -> Any:
     url = f"http://localhost:{installation.configuration().roles.door.port}/line"
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=SECONDS_MAX) as answer:
         return json.loads(answer.read())
 
 
@@ -90,7 +90,7 @@ def order_pause(installation: Installation) -> None:
     url = f"http://localhost:{installation.configuration().roles.door.port}/steering"
     body = json.dumps({"order": "pause", "reason": "fault", "by": GIVER, "after": 0}).encode()
     headers = {"authorization": f"Bearer {command_key(installation.home, 'door')}"}
-    urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=SECONDS_MAX).close()
 
 
 async def test_the_line_is_paused_by_keyboard_and_moves_again(installation: Installation) -> None:

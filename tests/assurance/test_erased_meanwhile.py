@@ -79,7 +79,9 @@ async def test_a_list_that_was_begun_before_names_nobody_who_was_erased(
         again = Page("i", 3, 3, [late], 3, 0, 0)
         await database.write(lambda t: outcome_store.add_outcomes(t, "signin", again, clock.now()))
         await database.write(lambda t: outcome_store.note_late(t, [late], clock.now()))
-    else:
+    else:  # a look reads what is new
+        again = Page("i", 3, 4, outcomes, 4, 0, 0)
+        await database.write(lambda t: outcome_store.add_outcomes(t, "signin", again, clock.now()))
         clock.advance(1)
     database.holds = True
     looking = asyncio.create_task(response.evaluations.look())

@@ -13,6 +13,7 @@ from prikkfri.assurance.incidents import Fact, Incident, Load, apply_fact, earli
 from prikkfri.assurance.programmes import Programme
 from prikkfri.assurance.recovery import Criteria
 from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, EvaluationContext, evaluate, until
+from prikkfri.assurance.response.history import OutcomeHistory
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import EXPECTATIONS, Expectation
 from prikkfri.journal import Outcome
@@ -24,8 +25,6 @@ GROUNDS = EvaluationContext(
     standing=(),
     blind=False,
     contacts=None,
-    holder=lambda device, at: None,
-    expectations=EXPECTATIONS,
     criteria=Criteria(hold_seconds=HOLD_SECONDS),
 )
 CONFIRMED = Fact("evidence", BEGAN + 10)
@@ -51,7 +50,9 @@ FAULT = sign_ins(BEGAN, BEGAN + 60, kept=False)
 
 def seen(found: Incident, outcomes: Sequence[Outcome], at: float, **grounds: Any) -> Evaluation:
     ordered = sorted(outcomes, key=lambda outcome: outcome.time)
-    return evaluate(found, ordered, replace(GROUNDS, **grounds), now=BEGAN + at)
+    expectations, holder = grounds.pop("expectations", EXPECTATIONS), grounds.pop("holder", None)
+    history = OutcomeHistory(ordered, BEGAN + at, expectations, holder)
+    return evaluate(found, history, replace(GROUNDS, **grounds), now=BEGAN + at)
 
 
 def test_what_is_proven_over_ended_with_its_last_broken_promise_and_its_list_there() -> None:

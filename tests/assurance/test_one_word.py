@@ -34,7 +34,7 @@ def incident(word: str) -> Incident:
     found = open_incident("i", Alarm("share", SIGN_IN, NINE, NINE - 5, 0.005, 0.9, 40, 30.0, 25.0), NINE)
     for fact in STORY[word]:
         found = apply_fact(found, fact)
-    return apply_fact(found, Fact("act", NINE + 30, "rule:x", "heard of late"))
+    return apply_fact(found, Fact("act", NINE + 30, "rule:x", "heard of late, see [/etc] and [red]"))
 
 
 @pytest.mark.parametrize("word", STORY)
@@ -59,6 +59,9 @@ def test_one_word_in_one_zone_and_in_the_order_of_time(
         return CliRunner(env={"COLUMNS": "200"}).invoke(application, [*arguments, "--home", str(tmp_path)]).stdout
 
     assert f" {word}" in ran("incidents") and f" {word}" in ran("incidents", "show", "i")
+    assert "service=" not in ran("incidents") and "sign-in" in ran("incidents")
+    # What somebody wrote is no markup: the first ended the command, and the second was gone.
+    assert ran("incidents", "show", "i").count("heard of late, see [/etc] and [red]") == 2
     (listed,) = json.loads(ran("incidents", "--json", "-"))
     shown = json.loads(ran("incidents", "show", "i", "--json", "-"))["incident"]
     assert listed["state"] == shown["state"] == shown["timeline"][-1]["state"] == word

@@ -307,3 +307,21 @@ async def test_a_restart_during_a_fault_swallows_no_incident(evening: Evening, b
     await evening.response.recover()
     await partly(evening, 2, broken=3)
     assert (await evening.incident()).alarms[: len(incident.alarms)] == incident.alarms
+
+
+async def test_how_many_asked_and_still_wait_is_as_of_the_last_look(evening: Evening) -> None:
+    """It was as of the last change of the list: "1 more still wait within the grace time", hours after it was over."""
+    await evening.seconds(20)
+    await evening.arrive(opened_by_rule(evening.clock.now()))
+    await evening.seconds(12, answered=False)
+    identifier = (await evening.incident()).id
+    figures, hits = [], []
+    for count in (12, 3):
+        await evening.seconds(count)
+        known = await evening.response.known(identifier)
+        assert known is not None and known.impact is not None
+        figures.append(known.impact.figures)
+        hits.append(known.impact.hits)
+    assert hits[0] == hits[1] and len(hits[0]) == 36
+    (asked, *waiting), later = figures
+    assert later == (asked + 9, *waiting)

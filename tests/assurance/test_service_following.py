@@ -613,3 +613,23 @@ async def test_a_clock_that_is_wrong_is_an_alarm_that_names_its_role(
         await assurance.step("signin")
     texts = [alarm.text for alarm in await assurance.alarms()]
     assert len(texts) == bool(told) and all(f"signin is about {told}" in text for text in texts)
+
+
+async def test_a_position_that_is_not_noted_is_said_once(
+    installation: Installation, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "prikkfri.assurance")
+    journal = await installation.journal("signin")
+    await journal.append(outcome(clock))
+    assurance = await installation.assurance()
+    await assurance.step("signin")
+    for status in (401, 401, 204, 204, 409):
+        installation.answers = {"http://signin/journal/signin": status}
+        await assurance.report_taken()
+    said = [(r.levelname, r.getMessage()) for r in caplog.records if "stored" in r.getMessage()]
+    told = "how far stream signin is stored is not noted where it is written: the signin role answered"
+    assert said == [
+        ("WARNING", f"{told} 401"),
+        ("INFO", "how far stream signin is stored is noted again"),
+        ("WARNING", f"{told} 409"),
+    ]

@@ -243,10 +243,10 @@ STORY = [
      "Vi känner till problemet och arbetar med att lösa det. Många är drabbade.",
      "We are aware of the problem and working to fix it. Many are affected."),
     (20, "investigating",
-     "Vi kjenner til problemet og arbeider med å løse det. Mange er rammet. Ventes løst 21:15."
-     " Neste oppdatering 21:10.",
-     "Vi känner till problemet och arbetar med att lösa det. Många är drabbade. Väntas vara löst 21:15."
-     " Nästa uppdatering 21:10.",
+     "Vi kjenner til problemet og arbeider med å løse det. Mange er rammet. Ventes løst kl. 21:15."
+     " Neste oppdatering kl. 21:10.",
+     "Vi känner till problemet och arbetar med att lösa det. Många är drabbade. Väntas vara löst kl. 21:15."
+     " Nästa uppdatering kl. 21:10.",
      "We are aware of the problem and working to fix it. Many are affected. Expected to be solved by 21:15."
      " Next update by 21:10."),
     (30, "identified", "En midlertidig løsning er på plass. Vi arbeider videre.",
@@ -306,10 +306,11 @@ def test_a_promise_that_has_passed_is_told_as_missed_in_every_language() -> None
         assert (statement.solution_overdue, statement.next_update_overdue) == (900 in missed, 600 in missed)
         assert (statement.expected_solution_at, statement.next_update_at) == (NINE + 900, NINE + 600)
     assert [update.body for update in statement.updates[:2]] == [
-        {"nb": "Det skulle vært løst 21:15. Det er det ikke.", "sv": "Det skulle ha varit löst 21:15. Det är det inte.",
+        {"nb": "Det skulle vært løst kl. 21:15. Det er det ikke.",
+         "sv": "Det skulle ha varit löst kl. 21:15. Det är det inte.",
          "en": "It was to be solved by 21:15. It is not."},
-        {"nb": "Oppdateringen som var lovet 21:10, er forsinket.",
-         "sv": "Uppdateringen som utlovades 21:10 är försenad.",
+        {"nb": "Oppdateringen som var lovet kl. 21:10, er forsinket.",
+         "sv": "Uppdateringen som utlovades kl. 21:10 är försenad.",
          "en": "The update promised for 21:10 is late."},
     ]  # fmt: skip
 
@@ -348,7 +349,7 @@ def test_an_estimate_stands_with_its_time_and_is_overdue_by_itself() -> None:
     assert before.updates[0].body["en"].endswith("Expected to be solved by 21:15. Next update by 21:10.")
     (late,) = statements([incident], now=NINE + 901, zone=OSLO)
     assert (late.solution_overdue, late.next_update_overdue) == (True, True)
-    assert late.updates[0].body["nb"] == "Det skulle vært løst 21:15. Det er det ikke."
+    assert late.updates[0].body["nb"] == "Det skulle vært løst kl. 21:15. Det er det ikke."
     over = apply_fact(apply_fact(incident, Fact("improving", NINE + 950)), Fact("proven", NINE + 999))
     (after,) = statements([over], now=NINE + 1_000, zone=OSLO)
     assert not after.solution_overdue and not after.next_update_overdue

@@ -158,7 +158,7 @@ def test_what_has_no_promise_is_never_open() -> None:
     [
         ("television", "wrong-credentials too-many-tries no-subscription bad-token expired revoked not-entitled", True),
         ("messages", "text-length not-text too-long bad-recipient bad-sender bad-header bad-schedule", True),
-        ("messages", "bad-validity expires-before-due no-such-mode no-replacing no-default-message", True),
+        ("messages", "bad-validity expires-before-due no-such-mode no-replacing no-default-message two-texts", True),
         ("messages", "expired wrong-credentials unanswered", False),
         ("television", "overloaded unanswered bad-recipient", False),
         ("somebody-elses", "wrong-credentials bad-recipient", False),

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import FencedOut
@@ -76,7 +76,7 @@ async def drain(follower: Follower, database: Database) -> None:
     async def source(stream: str, after: int) -> Page | None:
         return await read_page(database, stream, after)
 
-    async with asyncio.timeout(20):  # a follower that is stuck
+    async with asyncio.timeout(WAIT_SECONDS_MAX):  # a follower that is stuck
         while await follower.step("sms", source):
             await asyncio.sleep(0)
 

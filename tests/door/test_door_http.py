@@ -29,9 +29,18 @@ from prikkfri.protocols import jwt as our_jwt
 from prikkfri.protocols.device_token import DeviceToken
 from prikkfri.simulation.device_key import DeviceKey, DeviceSecret
 from prikkfri.storage.device_tokens import DeviceTokens
-from prikkfri.storage.keys import SigningKey, command_key, publish_public_key, read_public_keys, signing_key
+from prikkfri.storage.keys import (
+    SecretKey,
+    SigningKey,
+    command_key,
+    make_next_key,
+    publish_public_key,
+    read_public_keys,
+    signing_key,
+)
 from prikkfri.storage.limits import LIMITS as STORAGE_LIMITS
 from prikkfri.storage.limits import StorageLimits
+from prikkfri.storage.rotation import SecretRotation
 
 VIEWER = "http://localhost:8080"
 OPEN = "http://localhost:8082/open"
@@ -535,6 +544,29 @@ async def test_a_door_that_starts_lets_nobody_in_before_signin_is_heard(build: B
         assert "admitted" in (await client.get("/waiting", params=ticket)).json()
 
 
+async def test_a_ticket_of_an_earlier_key_keeps_its_place(entrance: Entrance) -> None:
+    key = entrance.door._keys.ticket
+    rotation = SecretRotation(entrance.home, "door-ticket", key, entrance.clock)
+    async with entrance.client() as client:
+        ticket = {"ticket": (await client.post("/enter", json=asking())).json()["ticket"]}
+        before = key.current
+        make_next_key(entrance.home, "door-ticket")
+        rotation.step()
+        entrance.clock.advance(STORAGE_LIMITS.key_published_seconds)
+        rotation.step()
+        assert key.others == (before,)
+        renewed = {"ticket": (await client.get("/waiting", params=ticket)).json()["ticket"]}
+        await entrance.settle()
+        entrance.clock.advance(0.5)
+        passes = [(await client.get("/waiting", params=each)).json()["admitted"] for each in (ticket, renewed)]
+        keys = our_jwt.read_jwks(read_public_keys(entrance.home, "pass"))
+        one, other = (admission_pass.verified(each, keys) for each in passes)
+        assert one is not None and one == other
+        key.others = ()  # dropped, as the thirteenth before
+        assert (await client.get("/waiting", params=ticket)).status_code == 400
+        assert (await client.get("/waiting", params=renewed)).status_code == 200
+
+
 async def test_a_pass_is_the_same_when_asked_for_again_until_the_ticket_is_old(entrance: Entrance) -> None:
     async with entrance.client() as client:
         ticket = {"ticket": (await client.post("/enter", json=asking())).json()["ticket"]}
@@ -751,7 +783,7 @@ def test_nothing_that_lets_somebody_in_shows_when_it_is_printed(entrance: Entran
             Issued("secret", 1.0, 2.0, 3.0),
             Admitted("secret", 1.0),
             Waiting("secret", 1, 1.0, 1.0, None),
-            replace(load_keys(entrance.home), ticket=b"secret"),
+            replace(load_keys(entrance.home), ticket=SecretKey(b"secret")),
         )
     )
     assert "secret" not in shown

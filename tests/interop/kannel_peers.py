@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pytest
 from smpp_peers import PASSWORD
-from waiting import until
+from waiting import WAIT_SECONDS_MAX, until
 
 from prikkfri.simulation.installation import free_ports
 
 BOXES = Path("/usr/sbin")  # which is not on the path of whoever is not root
 TOOLS = Path("/usr/lib/kannel/test")
-STOP_SECONDS_MAX = 10.0
 _DUMPED = re.compile(r"\[(\d+)\] DEBUG: +(\w+): (?:(\d+) = 0x[0-9a-f]+|(.*))$")
 
 
@@ -174,7 +173,7 @@ class Kannel:
         while self._running:
             process = self._running.pop()
             process.kill()
-            process.wait(STOP_SECONDS_MAX)
+            process.wait(WAIT_SECONDS_MAX)
 
     def send(self, way: str, to: str, text: str, **fields: str | int) -> int:
         """Hands a message in; what becomes of it is `told` of the number that it returns."""
@@ -229,7 +228,7 @@ class Kannel:
 
 def _get(url: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=WAIT_SECONDS_MAX) as answer:
             text: str = answer.read().decode()
             return text
     except urllib.error.HTTPError as refused:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from waiting import until
+from waiting import WAIT_SECONDS_MAX, until
 
 from prikkfri.simulation.installation import free_ports
 from prikkfri.simulation.partners.quirks import Quirks
@@ -26,14 +26,14 @@ NODE_MODULES = Path(__file__).parent / "node_modules"
 
 
 def get(url: str, **headers: str) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=WAIT_SECONDS_MAX) as answer:
         return json.load(answer)
 
 
 def post(url: str, body: object, **headers: str) -> Any:
     headers["Content-Type"] = "application/json"
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=WAIT_SECONDS_MAX) as answer:
         return json.load(answer)
 
 
@@ -98,7 +98,7 @@ class Centre:
     home: Path
 
     def metric(self, name: str) -> float:
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=WAIT_SECONDS_MAX) as answer:
             for line in answer.read().decode().splitlines():
                 if line.startswith(f"prikkfri_sms_{name} "):
                     return float(line.split()[1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from smpp_peers import PASSWORD, Centre, basic, get, need_node_modules, post, started_centre
-from waiting import until
+from waiting import WAIT_SECONDS_MAX, until
 
 from prikkfri.simulation.installation import free_ports
 
@@ -49,7 +49,9 @@ def test_what_a_foreign_network_hands_in_reaches_a_foreign_client(tmp_path: Path
 
     port, url = smsc
     with started_centre(tmp_path, link_port=port) as centre:
-        client = smpplib.client.Client("127.0.0.1", centre.smpp_port, timeout=20, allow_unknown_opt_params=True)
+        client = smpplib.client.Client(
+            "127.0.0.1", centre.smpp_port, timeout=WAIT_SECONDS_MAX, allow_unknown_opt_params=True
+        )
         received: list[tuple[str, str, int, bytes]] = []
         client.set_message_received_handler(
             lambda pdu: received.append(

@@ -11,7 +11,7 @@ import smpplib.client
 import smpplib.exceptions
 import smpplib.smpp
 from smpp_peers import PASSWORD, PHONES, Centre, Handsets, get, need_node_modules, started_centre
-from waiting import until
+from waiting import WAIT_SECONDS_MAX, until
 
 from prikkfri.simulation.installation import free_ports
 
@@ -24,7 +24,7 @@ class Client:
     """smpplib's client, a PDU at a time."""
 
     def __init__(self, port: int) -> None:
-        self.smpp = smpplib.client.Client("127.0.0.1", port, timeout=20, allow_unknown_opt_params=True)
+        self.smpp = smpplib.client.Client("127.0.0.1", port, timeout=WAIT_SECONDS_MAX, allow_unknown_opt_params=True)
         self.smpp.connect()
 
     def ask(self, command: str, **fields: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from smpp_peers import PASSWORD, PHONES, Centre, Handsets, need_node_modules
-from waiting import until
+from waiting import WAIT_SECONDS_MAX, until
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def by_smpplib(port: int, messages: list[tuple[str, str]]) -> Sent:
     import smpplib.consts
     import smpplib.gsm
 
-    client = smpplib.client.Client("127.0.0.1", port, timeout=20, allow_unknown_opt_params=True)
+    client = smpplib.client.Client("127.0.0.1", port, timeout=WAIT_SECONDS_MAX, allow_unknown_opt_params=True)
     number_of: dict[int, int] = {}
     accepted: list[list[str]] = [[] for _ in messages]
     receipts: dict[str, int] = {}
@@ -166,7 +166,9 @@ def test_a_foreign_client_reads_what_phones_send(centre: Centre, handsets: Hands
     import smpplib.client
     import smpplib.consts
 
-    client = smpplib.client.Client("127.0.0.1", centre.smpp_port, timeout=20, allow_unknown_opt_params=True)
+    client = smpplib.client.Client(
+        "127.0.0.1", centre.smpp_port, timeout=WAIT_SECONDS_MAX, allow_unknown_opt_params=True
+    )
     received: list[tuple[str, str, int, bytes]] = []
     client.set_message_received_handler(
         lambda pdu: received.append(

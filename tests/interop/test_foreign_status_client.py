@@ -51,7 +51,7 @@ async def test_a_foreign_client_understands_what_is_published(tmp_path: Path, cl
             {"id": "i1", "name": "Sign-in fails", "status": "identified", "impact": "critical", "shortlink": url}
             | {"created_at": iso(now), "updated_at": iso(now), "incident_updates": [update | {"created_at": iso(now)}]}
         ]
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             put = await client.put(f"{url}/publish", json=document, headers={"authorization": f"Bearer {KEY}"})
         assert put.status_code == 204, put.text
         told = await read_by_foreign_client(url)

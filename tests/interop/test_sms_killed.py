@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from smpp_peers import PASSWORD, PHONES, Centre, Handsets, basic, get, started_centre, started_partner
-from waiting import until
+from waiting import WAIT_SECONDS_MAX, until
 
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.simulation.partners.quirks import Quirks
@@ -60,7 +60,7 @@ class Stream:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._thread.join(20)
+        self._thread.join(WAIT_SECONDS_MAX)
         assert not self._thread.is_alive()
 
     def _run(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 from failing_engine import failing
 from neighbours import move_in, neighbours
+from waiting import WAIT_SECONDS_MAX
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable
@@ -32,9 +33,6 @@ def outcome(number: int, **fields: object) -> Outcome:
     )
 
 
-STUCK_SECONDS = 20
-
-
 class Taking:
     """A journal, a database of its follower's own, and what the follower took and was alarmed about."""
 
@@ -56,7 +54,7 @@ class Taking:
         return await read_page(self.journal.database, stream, after, limits=self.limits)
 
     async def drain(self, follower: Follower) -> None:
-        async with asyncio.timeout(STUCK_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             while await follower.step("sms", self.source) or follower.behind.get("sms"):
                 await asyncio.sleep(0)
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import uvicorn
 from neighbours import move_in
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageError, StorageUnavailable
@@ -185,7 +185,7 @@ async def test_a_peer_that_drips_or_is_dead_is_given_up(client: httpx.AsyncClien
         dripped.set()
 
     source, server = await source_of(drip, client, JournalLimits(answer_seconds_max=0.1))
-    async with asyncio.timeout(30):  # whoever waited for the whole answer would wait for ever
+    async with asyncio.timeout(WAIT_SECONDS_MAX):  # whoever waited for the whole answer would wait for ever
         with pytest.raises(StorageUnavailable, match="no answer within"):
             await source("sms", 0)
     await dripped.wait()

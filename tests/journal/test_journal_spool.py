@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from failing_engine import FailingEngine, failing
 from neighbours import move_in, neighbours
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import ManualClock
 from prikkfri.errors import FencedOut, InDoubt, StorageError, StorageUnavailable
@@ -19,7 +19,6 @@ EAGER = JournalLimits(pause_seconds=0.0)
 """Tries a disk that has refused again at once."""
 PATIENT = JournalLimits(pause_seconds=3_600.0)
 """Tries it again when it is told to end, and not before."""
-STUCK_SECONDS = 20
 
 
 def outcome(number: int) -> Outcome:
@@ -286,7 +285,7 @@ async def test_a_spool_that_another_process_has_taken_over_stops_and_says_what_i
     for i in range(3):
         stale.record(outcome(i))
     with pytest.raises(FencedOut):
-        await asyncio.wait_for(stale.run(), STUCK_SECONDS)
+        await asyncio.wait_for(stale.run(), WAIT_SECONDS_MAX)
     assert await disk.promises() == ["7"]
     assert disk.alarms == ["the spool cannot be written: 3 outcomes are lost"]
 

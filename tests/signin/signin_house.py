@@ -11,7 +11,9 @@ from prikkfri.clock import ManualClock
 from prikkfri.config import Config
 from prikkfri.journal import Outcome, read_page
 from prikkfri.protocols.asgi import Application
+from prikkfri.signin import admission
 from prikkfri.signin.devices.service import Devices
+from prikkfri.signin.hash_pool import HashPool
 from prikkfri.signin.passwords.service import Passwords
 from prikkfri.signin.service import SignIn
 from prikkfri.simulation.device_key import DeviceKey
@@ -95,6 +97,17 @@ class Passwords:
         self.compared.append((password, password_hash))
         assert self.open.wait(60)
         return password == PASSWORD and password_hash == self.right_hash
+
+
+SLOW_HASH_SECONDS = 20.0
+"""Of a hash on a slow machine: a line of a few is then a wait that no test lasts, and nobody has left it meanwhile."""
+
+
+async def slowed(pool: HashPool, clock: ManualClock) -> None:
+    """Returns when the pool has measured by its clock that a hash takes `SLOW_HASH_SECONDS`."""
+    while (mean := pool.load.hash_s) < SLOW_HASH_SECONDS - 0.1:
+        newest = min(10 * mean, mean + (SLOW_HASH_SECONDS - mean) / admission.NEWEST_WEIGHT)
+        await pool.run(lambda newest=newest: clock.advance(newest), with_pass=True)  # type: ignore[misc]
 
 
 class Hindered:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from signin_house import DEVICE, DEVICE_KEY, PASSWORD, BuildHouse, Hindered, House, Passwords
+from signin_house import DEVICE, DEVICE_KEY, PASSWORD, BuildHouse, Hindered, House, Passwords, slowed
 from waiting import eventually
 
 from prikkfri.config import Signin
@@ -370,8 +370,9 @@ async def test_what_is_past_is_forgotten_in_bounded_steps_all_of_it(build_house:
 
 
 async def test_a_refusal_for_load_spends_nothing(build_house: BuildHouse, passwords: Passwords) -> None:
-    signin = Signin(hash_threads=1, hash_queue_seconds_max=0.1)
+    signin = Signin(hash_threads=1, hash_queue_seconds_max=90.0)
     house = await build_house(signin, matches=passwords, limits=UNHURRIED)
+    await slowed(house.service.pool, house.clock)
     admission = issue(house)
     passwords.open.clear()
     async with house.client() as client:

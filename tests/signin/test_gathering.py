@@ -51,7 +51,11 @@ async def begun(house: House, count: int, compared: OneByOne) -> list["asyncio.T
 async def test_three_share_a_transaction_and_the_last_waits_for_nobody(
     build_house: BuildHouse, compared: OneByOne
 ) -> None:
-    house = await build_house(Signin(hash_threads=1), matches=compared, limits=Limits(gathered_seconds=FOR_EVER))
+    house = await build_house(
+        Signin(hash_threads=1, hash_queue_seconds_max=FOR_EVER),
+        matches=compared,
+        limits=Limits(gathered_seconds=FOR_EVER),
+    )
     tasks = await begun(house, 5, compared)
     groups, works = house.database.counters.groups, house.database.counters.works
     compared.go_on(2)
@@ -70,7 +74,11 @@ async def test_three_share_a_transaction_and_the_last_waits_for_nobody(
 async def test_whoever_gathered_goes_on_with_the_first_who_finds_no_pressure(
     build_house: BuildHouse, compared: OneByOne
 ) -> None:
-    house = await build_house(Signin(hash_threads=1), matches=compared, limits=Limits(gathered_seconds=FOR_EVER))
+    house = await build_house(
+        Signin(hash_threads=1, hash_queue_seconds_max=FOR_EVER),
+        matches=compared,
+        limits=Limits(gathered_seconds=FOR_EVER),
+    )
     tasks = await begun(house, 3, compared)
     groups = house.database.counters.groups
     compared.go_on(1)
@@ -83,10 +91,12 @@ async def test_whoever_gathered_goes_on_with_the_first_who_finds_no_pressure(
 
 
 async def test_nobody_waits_longer_for_others_than_a_moment(build_house: BuildHouse, compared: OneByOne) -> None:
-    house = await build_house(Signin(hash_threads=1), matches=compared, limits=Limits(gathered_seconds=0.2))
+    house = await build_house(
+        Signin(hash_threads=1, hash_queue_seconds_max=FOR_EVER), matches=compared, limits=Limits(gathered_seconds=0.2)
+    )
     tasks = await begun(house, 3, compared)
     compared.go_on(1)
-    assert isinstance(await asyncio.wait_for(tasks[0], 30), SignedIn)
+    assert isinstance(await asyncio.wait_for(tasks[0], FOR_EVER), SignedIn)
     assert not tasks[1].done()
     compared.go_on(2)
     await asyncio.gather(*tasks)
@@ -95,7 +105,11 @@ async def test_nobody_waits_longer_for_others_than_a_moment(build_house: BuildHo
 async def test_whoever_leaves_while_they_gather_opens_no_session_and_holds_nobody_up(
     build_house: BuildHouse, compared: OneByOne
 ) -> None:
-    house = await build_house(Signin(hash_threads=1), matches=compared, limits=Limits(gathered_seconds=FOR_EVER))
+    house = await build_house(
+        Signin(hash_threads=1, hash_queue_seconds_max=FOR_EVER),
+        matches=compared,
+        limits=Limits(gathered_seconds=FOR_EVER),
+    )
     tasks = await begun(house, 5, compared)
     works = house.database.counters.works
     compared.go_on(1)

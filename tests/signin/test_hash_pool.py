@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from unittest.mock import ANY
 
 import pytest
+from signin_house import SLOW_HASH_SECONDS, slowed
 from waiting import eventually
 
 from prikkfri.clock import ManualClock
@@ -148,13 +149,17 @@ async def test_who_leaves_while_being_hashed_keeps_the_thread_until_it_is_done(b
     assert gate.worked_for == ["first", "second"]
 
 
-async def test_the_line_is_limited_in_seconds_of_measured_work(build: BuildPool, gate: Gate) -> None:
-    pool = build(queue_seconds_max=1.0)
+async def test_the_line_is_limited_in_seconds_of_measured_work(
+    build: BuildPool, gate: Gate, clock: ManualClock
+) -> None:
+    pool = build(queue_seconds_max=20.5 * SLOW_HASH_SECONDS)
+    await slowed(pool, clock)
     tasks = [await start(pool, gate, number, with_pass=True) for number in range(100)]
-    hash_s = pool.load.hash_s
     refused = [task.result() for task in tasks if task.done()]
-    assert len(refused) == 100 - 1 - round(1.0 / hash_s)  # one is being hashed
-    assert all(isinstance(answer, Overload) and 1.0 < answer.retry_after_s < 1.2 for answer in refused)
+    assert len(refused) == 100 - 1 - 20  # one is being hashed
+    assert all(
+        isinstance(answer, Overload) and round(answer.retry_after_s / SLOW_HASH_SECONDS) == 21 for answer in refused
+    )
     without = await pool.run(gate.work("no pass"))
     assert isinstance(without, Overload)
     gate.open.set()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from signin_house import COMMAND_KEY, DEVICE, PASSWORD, BuildHouse, Hindered, House
+from signin_house import COMMAND_KEY, DEVICE, PASSWORD, BuildHouse, Hindered, House, slowed
 from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.config import Signin
@@ -78,6 +78,18 @@ async def test_a_code_sets_a_password_once_and_ends_all_sessions(house: House) -
         assert (each.service, each.device, list(each.dimensions)) == ("television", DEVICE, ["client"])
     await house.service.keep_house()
     assert len(json.loads((house.config.home / "public" / "revoked.json").read_bytes())["device_tokens"]) == 1
+
+
+async def test_a_code_outlives_a_change_of_the_key_of_its_hash(house: House) -> None:
+    async with house.client() as client:
+        code = await sent(house, client)
+        key = house.passwords._key
+        key.current, key.others = b"another key", (key.current,)
+        assert (await choose(client, other(code))).status_code == 401
+        assert (await choose(client, code)).status_code == 204
+        code = await sent(house, client)
+        key.others = ()
+        assert (await choose(client, code)).status_code == 204
 
 
 async def test_a_code_goes_to_the_number_that_was_asked_with_and_says_how_long_it_is_good(
@@ -233,7 +245,8 @@ async def test_a_network_guesses_so_often(build_house: BuildHouse) -> None:
 async def test_when_sign_in_is_full_nothing_is_hashed_or_sent_and_the_code_stays_good(
     build_house: BuildHouse, with_pass: bool
 ) -> None:
-    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.1))
+    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=90.0))
+    await slowed(house.service.pool, house.clock)
     release = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -267,7 +280,8 @@ async def test_when_sign_in_fills_up_after_the_proof_was_good_it_says_when_to_co
         hindered.append(Hindered(database))  # type: ignore[arg-type]
         return hindered[-1]
 
-    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=0.1), seen_through=seen)
+    house = await build_house(Signin(hash_threads=1, hash_queue_seconds_max=90.0), seen_through=seen)
+    await slowed(house.service.pool, house.clock)
     release, loop = asyncio.Event(), asyncio.get_running_loop()
     crowd: list[asyncio.Task[object]] = []
 

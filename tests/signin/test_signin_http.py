@@ -243,7 +243,7 @@ async def test_a_sign_out_is_published_without_waiting_for_the_next_round(
         await client.post("/sign-in", json=body())
         assert published(house) == []
         await client.post("/sign-out")
-    await eventually(lambda: published(house), seconds_max=20)
+    await eventually(lambda: published(house), what="a list")
     assert published(house) == await tokens(house)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -274,7 +274,7 @@ async def test_a_sign_out_while_the_list_is_being_written_is_in_the_next_which_f
 
         hindered[0].read = read_and_sign_out
         running = asyncio.create_task(house.service.run())
-        await eventually(lambda: published(house), seconds_max=20)
+        await eventually(lambda: published(house), what="a list")
     assert rounds == 2
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -619,7 +619,7 @@ async def test_a_database_that_hangs_is_given_up(build_house: BuildHouse, passwo
         hindered.write = write
         return hindered
 
-    house = await build_house(matches=passwords, seen_through=hanging, limits=Limits(database_seconds_max=1.5))
+    house = await build_house(matches=passwords, seen_through=hanging, limits=Limits(database_seconds_max=4.0))
     async with house.client() as client, house.client() as leaving:
         leaving.cookies.set("prikkfri-signin", "x")
         answers = await asyncio.gather(client.post("/sign-in", json=body()), leaving.post("/sign-out"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from signin_crowd import crowd
 from signin_house import BuildHouse, House
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.app.serving import serve
 from prikkfri.clock import SystemClock
@@ -88,5 +88,7 @@ async def test_at_three_times_capacity_the_hashes_are_for_people_who_are_still_t
     assert {outcome.reason for outcome in served.house.recorded} <= {"overloaded", "abandoned", "undelivered"}
 
     quiet = pool.load.per_second / 4
-    afterwards = await crowd(served.port, first=200_000, per_second=lambda: quiet, seconds=4.5 / quiet, patience_s=10)
+    afterwards = await crowd(
+        served.port, first=200_000, per_second=lambda: quiet, seconds=4.5 / quiet, patience_s=WAIT_SECONDS_MAX
+    )
     assert afterwards == {"200": 5}  # the crowd has left nothing behind

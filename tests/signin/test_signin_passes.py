@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import pytest
-from signin_house import DEVICE, DEVICE_KEY, PASSWORD, BuildHouse, Hindered, House, Passwords
+from signin_house import DEVICE, DEVICE_KEY, PASSWORD, SLOW_HASH_SECONDS, BuildHouse, Hindered, House, Passwords, slowed
 from waiting import eventually
 
 from prikkfri.config import Door, Signin
@@ -14,7 +14,9 @@ from prikkfri.protocols import admission_pass, guessing
 from prikkfri.protocols.admission_pass import Pass
 from prikkfri.signin.limits import Limits
 from prikkfri.storage import Database
-from prikkfri.storage.keys import SigningKey, publish_public_key, signing_key
+from prikkfri.storage.keys import SigningKey, make_next_key, publish_public_key, signing_key
+from prikkfri.storage.limits import LIMITS
+from prikkfri.storage.rotation import SecretRotation
 
 HOLDER = DEVICE_KEY.holder
 CROWD_OF_ONE_LOGIN = Limits(guesses=guessing.Limits(name_and_network=guessing.Limit(100, 300)))
@@ -121,8 +123,9 @@ async def full_house(
 ) -> AsyncIterator[tuple[House, list["asyncio.Task[Any]"]]]:
     """Its one thread is busy, and its line so long that nobody else is taken; and those who fill it."""
     house = await build_house(
-        Signin(hash_threads=1, hash_queue_seconds_max=0.1), matches=passwords, limits=CROWD_OF_ONE_LOGIN
+        Signin(hash_threads=1, hash_queue_seconds_max=90.0), matches=passwords, limits=CROWD_OF_ONE_LOGIN
     )
+    await slowed(house.service.pool, house.clock)
     passwords.open.clear()
     others = made_key(house)
     async with house.client() as client:
@@ -244,7 +247,7 @@ async def test_a_torn_key_file_takes_nothing_from_those_who_come_without_a_pass(
 async def test_while_the_waiting_room_is_on_those_without_a_pass_have_a_quarter_of_the_line(
     build_house: BuildHouse, passwords: Passwords, waiting_room: Literal["on", "off"], queued: int
 ) -> None:
-    signin = Signin(hash_threads=1, hash_queue_seconds_max=1.0)
+    signin = Signin(hash_threads=1, hash_queue_seconds_max=20.5 * SLOW_HASH_SECONDS)
     reads = 0
 
     def seen_through(whole: Database) -> Hindered:
@@ -264,6 +267,7 @@ async def test_while_the_waiting_room_is_on_those_without_a_pass_have_a_quarter_
         seen_through=seen_through,
         limits=CROWD_OF_ONE_LOGIN,
     )
+    await slowed(house.service.pool, house.clock)
     passwords.open.clear()
     refused = 30 - 1 - queued  # one is being hashed
     async with house.client() as client:
@@ -276,3 +280,24 @@ async def test_while_the_waiting_room_is_on_those_without_a_pass_have_a_quarter_
         passwords.open.set()
         statuses = [answer.status_code for answer in await asyncio.gather(*asking)]
     assert statuses.count(503) == refused
+
+
+async def test_the_answer_of_then_outlives_a_change_of_the_key_that_it_came_of(
+    house: House, door_key: SigningKey
+) -> None:
+    admission = issue(house, door_key)
+    key = house.service._keys.session
+    rotation = SecretRotation(house.config.home, "signin-session", key, house.clock)
+    async with house.client() as client:
+        first = await client.post("/sign-in", json=body(admission))
+        before = key.current
+        make_next_key(house.config.home, "signin-session")
+        rotation.step()
+        house.clock.advance(LIMITS.key_published_seconds)
+        rotation.step()
+        assert before in key.others
+        again = await client.post("/sign-in", json=body(admission))
+        assert again.status_code == 200, again.text
+        assert again.json()["device_token"] == first.json()["device_token"]
+        key.others = ()
+        assert (await client.post("/sign-in", json=body(admission))).status_code == 409

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from typer.testing import CliRunner
+from waiting import WAIT_SECONDS_MAX
 
 import prikkfri.cli
 from prikkfri.cli.benchmarks import loads_of
@@ -221,7 +222,7 @@ async def test_the_lean_client_closes_the_connection_of_whoever_leaves() -> None
         await asked.wait()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(gone.wait(), WAIT_SECONDS_MAX)
 
 
 async def test_a_server_that_says_nothing_is_trouble() -> None:

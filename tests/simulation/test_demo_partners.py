@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from waiting import WAIT_SECONDS_MAX
 
 from prikkfri.assurance.detection import Settings
 from prikkfri.assurance.watching import Watch, advance, kept
@@ -33,7 +34,7 @@ def test_a_new_demo_has_two_partners_beside_its_own_network(tmp_path: Path) -> N
         (8091, "nordtel"),
         (8092, "sydtel"),
     ]
-    programs = {program.name: list(program.arguments) for program in demo_programs(config)}
+    programs = {program.name: list(program.arguments) for program in demo_programs(config, None)}
     assert list(programs) == ["handsets", "nordtel", "sydtel", "life", "stage"]
     canaries = {canary.msisdn.lstrip("+") for canary in config.sms.canaries}
     for name, smpp_port, http_port in (("nordtel", 2777, 8091), ("sydtel", 2778, 8092)):
@@ -47,7 +48,7 @@ def test_a_demo_without_them_stages_no_misdelivery_and_says_what_to_do(tmp_path:
     home = home_of(tmp_path, demo.configuration())
     config = load(home, file=None, environment={}, demo=True)
     assert demo.partners_of(config) == {}
-    assert [program.name for program in demo_programs(config)] == ["handsets", "life", "stage"]
+    assert [program.name for program in demo_programs(config, None)] == ["handsets", "life", "stage"]
     with pytest.raises(UsageError, match=r"before a demo had the partners Nordtel and Sydtel.*in a new home"):
         demo.refuse_without_partners(config)
 
@@ -92,7 +93,7 @@ async def test_the_status_page_is_asked_until_it_is_green() -> None:
 
     runner, url = await serving({"/summary.json": summary})
     try:
-        async with aiohttp.ClientSession() as http, asyncio.timeout(30):
+        async with aiohttp.ClientSession() as http, asyncio.timeout(WAIT_SECONDS_MAX):
             assert await people.until_green(http, f"{url}/summary.json", SystemClock(), again_seconds=0.01) > 0
             assert next(said, "all said") == "all said"
     finally:

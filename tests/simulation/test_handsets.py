@@ -8,7 +8,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import SystemClock
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, read_part, split
@@ -85,7 +85,7 @@ class Network:
         return answered.status
 
     async def event(self) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             [event] = await self.link.take(1)
         return event
 

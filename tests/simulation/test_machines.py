@@ -14,12 +14,18 @@ from pathlib import Path
 import pytest
 from waiting import eventually, until
 
+from prikkfri.clock import SystemClock
 from prikkfri.errors import UsageError
 from prikkfri.simulation.installation import free_ports
+from prikkfri.simulation.machines.evenings import excused
 from prikkfri.simulation.machines.namespaces import Namespace
 from prikkfri.simulation.machines.network import HELD_PACKETS_MAX, Network
 from prikkfri.simulation.machines.packets import checksum, ends, resets
 from prikkfri.simulation.machines.passages import Passage
+from prikkfri.simulation.machines.weather import Outage, Spell, go_through
+from prikkfri.simulation.misdelivery import Plan, SentMessage, Truth
+from prikkfri.simulation.misdelivery_result import TAKEN_ON
+from prikkfri.simulation.report import Check
 
 PORT = 7
 SYN = bytes.fromhex(
@@ -195,7 +201,56 @@ def test_nothing_is_left_of_a_network_whose_process_was_killed(network: Network)
     holder.stdout.close()
 
 
+async def test_spells_come_one_after_the_other_and_it_passes_in_the_end(network: Network) -> None:
+    said: list[str] = []
+    states: list[str] = []
+    [seen], [other] = network.cables("one", "two"), network.cables("two", "three")
+
+    def say(line: str) -> None:
+        said.append(line)
+        asyncio.get_running_loop().call_soon(lambda: states.append(f"{seen.state} {other.state}"))
+
+    spells = (Spell(0.01, "cut"), Spell(0.01), Spell(0.01, "stalls", ("three",)))
+    been = await go_through(network, spells, SystemClock(), say)
+    assert states == ["cut cut", "passes passes", "passes stalls"] and seen.state == other.state == "passes"
+    assert said == [f"the network: {spell}" for spell in spells] == [
+        "the network: all cut for 0.01 s", "the network: all passes for 0.01 s", "the network: three stalls for 0.01 s",
+    ]  # fmt: skip
+    assert [(each.parts("one", "two"), each.parts("two", "three")) for each in been] == [
+        (True, True), (False, False), (False, True),
+    ]  # fmt: skip
+    assert not Outage(Spell(1, "cut", ("one", "two")), 0.0, 1.0).parts("two", "three")
+    going = asyncio.create_task(go_through(network, (Spell(60, "cut"),), SystemClock(), lambda line: None))
+    await eventually(lambda: seen.state == "cut")
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)
+    assert seen.state == "passes"
+
+
+def test_of_messages_only_those_are_excused_that_no_database_could_keep() -> None:
+    been = [Outage(Spell(4, "cut", ("core", "office")), 100.0, 104.0), Outage(Spell(9, "cut", ("edge",)), 200.0, 209.0)]
+    check = Check(TAKEN_ON, "", None)
+
+    def judged(*moments: float) -> bool | None:
+        sent = [SentMessage(f"{at}", "code", "4790000001", at) for at in moments]
+        taken = SentMessage("t", "code", "4790000001", 150.0, id="m-1")
+        return excused(check, Truth(Plan(), 0.0, sent=[*sent, taken]), been).holds
+
+    assert judged() is judged(95.0, 100.0, 104.0) is True
+    assert judged(94.9) is judged(104.1) is judged(100.0, 205.0) is False
+    other = Check("No message was lost", "1 of 2", None)
+    assert excused(other, Truth(Plan(), 0.0), been) is other
+
+
+def test_the_benchmark_says_in_one_line_what_it_could_not_do() -> None:
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "machines_cut.py"
+    environment = os.environ | {"PATH": "/nowhere"}
+    done = subprocess.run([sys.executable, benchmark], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout == ("could not be done: no network namespaces: ip and nsenter missing (iproute2, util-linux)\n")
+
+
 def test_where_no_namespace_can_be_made_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(UsageError, match="no network namespaces: ip and nsenter is not installed"):
+    with pytest.raises(UsageError, match="no network namespaces: ip and nsenter missing"):
         Namespace.make()

@@ -8,7 +8,10 @@ import psycopg
 import pytest
 
 from prikkfri.cli.rehearsals import database_of, shown_url
+from prikkfri.cli.running import demo_programs
+from prikkfri.config import load
 from prikkfri.errors import StorageUnavailable
+from prikkfri.simulation import demo, rehearsing
 from prikkfri.simulation.incident_reports import read_incidents
 from prikkfri.simulation.installation import BorrowedInstallation, Installation, stored_at
 from prikkfri.simulation.rehearsing import a_database
@@ -55,6 +58,47 @@ def test_its_roles_and_the_commands_that_ask_them_go_by_one_setting(
         assert (config.storage.url, config.operator) == (url, "Prikkfri")
 
 
+def test_a_demo_that_runs_goes_by_the_settings_that_it_was_started_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ports stood in the environment of `serve`, and an evening staged in it knocked at 8084."""
+    monkeypatch.setenv("PRIKKFRI_ROLES_ASSURANCE_PORT", "18084")
+    monkeypatch.setenv("PRIKKFRI_HOME", "elsewhere")
+    asked: list[BorrowedInstallation] = []
+
+    async def staged(installation: BorrowedInstallation, *_: object) -> None:
+        asked.append(installation)
+        raise RuntimeError
+
+    file = tmp_path / "its.toml"
+    file.write_text('operator = "Its"\n')
+    for evening, name in (
+        (rehearsing.rehearse_kickoff, "_kickoff_in"),
+        (rehearsing.rehearse_misdelivery, "_misdelivery_in"),
+    ):
+        monkeypatch.setattr(rehearsing, name, staged)
+        with pytest.raises(RuntimeError):
+            asyncio.run(evening(object(), say=str, home=tmp_path, database=AWAY, file=file))  # type: ignore[arg-type]
+    for installation in asked:
+        config = installation.configuration()
+        assert (config.roles.assurance.port, config.storage.url, config.operator) == (18084, AWAY, "Its")
+        given = {name: value for name, value in installation.environment().items() if name.startswith("PRIKKFRI_")}
+        assert given == {"PRIKKFRI_ROLES_ASSURANCE_PORT": "18084", "PRIKKFRI_STORAGE_URL": AWAY}
+    assert len(asked) == 2
+
+
+def test_all_of_a_demo_is_told_its_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "its.toml"
+    file.write_text(demo.configuration())
+    config = load(tmp_path, file=file, environment={}, demo=True)
+    told = [
+        list(program.arguments)[-2:] for program in demo_programs(config, file) if program.name in ("life", "stage")
+    ]
+    assert told == [["--config", str(file)]] * 2
+    plays = plays_of(config, file).values()
+    assert all(play.keywords == {"database": "", "file": file} for play in plays)  # type: ignore[attr-defined]
+
+
 def test_the_account_is_read_where_the_roles_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With another database in the shell it was read there, while the roles wrote in the home."""
     monkeypatch.setenv("PRIKKFRI_STORAGE_URL", AWAY)
@@ -83,4 +127,4 @@ def test_a_demo_says_itself_where_its_databases_are(tmp_path: Path, monkeypatch:
     assert database_of(tmp_path, "") == "postgresql://shell/x"  # as every command asks that home
     assert database_of(None, "") == ""  # one of its own goes by what is named alone
     config = BorrowedInstallation(tmp_path).configuration()
-    assert all(play.keywords == {"database": AWAY} for play in plays_of(config).values())  # type: ignore[attr-defined]
+    assert all(play.keywords == {"database": AWAY, "file": None} for play in plays_of(config).values())  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
-from waiting import eventually
+from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import LoopWaits, SystemClock
 from prikkfri.config import Account, Sms
@@ -35,7 +35,7 @@ from prikkfri.storage.sealing_keys import SealingKeysInMemory
 
 PASSWORD = "secret12"
 NUMBER = "4790000001"
-ANSWER_SECONDS_MAX = 10.0
+ANSWER_SECONDS_MAX = WAIT_SECONDS_MAX
 
 
 class Peer:

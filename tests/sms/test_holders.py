@@ -165,15 +165,22 @@ async def test_what_cannot_be_reported_now_is_reported_later(
         message = await waiting(at)
         subscribers.held[NUMBER] = "s-2"
         at.engine.held_where = "SELECT 1 FROM sms_message WHERE state = 'sending'"
-        await at.network.bound()
+        link = await at.network.bound()
         await at.engine.waiting.wait()  # it is claimed
         at.engine.refusal = StorageUnavailable("the disk is full")
         at.engine.held_where = ""
         at.engine.go_on.set()
-        await eventually(lambda: "link:nord: nothing more can be sent over this connection" in caplog.text)
+        kept = "link:nord: cannot put aside what is not to be sent: the disk is full"
+        await eventually(lambda: kept in caplog.text)
+        at.clock.advance(HURRIED.storage_pause_seconds)
+        await eventually(lambda: caplog.text.count(kept) == 2)
         at.engine.refusal = None
-        await at.network.bound()  # the connection was given up
+        at.clock.advance(HURRIED.storage_pause_seconds)
         await at.until(f"SELECT state FROM sms_message WHERE id = '{message}'", "rejected")
+        # Over the same connection: given up, it would have put in doubt what it had not been answered.
+        clinic = await at.bound_client("clinic")
+        await clinic.submit(destination="4790000077")
+        assert (await taken(link)).destination == "4790000077"
 
 
 async def test_a_number_that_was_given_up_goes_as_before_and_its_network_knows(

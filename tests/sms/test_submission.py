@@ -280,6 +280,7 @@ def test_the_mode_and_type_that_a_sender_writes_stay_between_it_and_us() -> None
         ({"default_message_id": 1}, 0x63, "no-default-message"),
         ({"default_message_id": 255}, 0x63, "no-default-message"),
         ({"default_message_id": 1, "destination": "nobody"}, 0x63, "no-default-message"),
+        ({"octets": b"hei", "tlvs": ((Tag.MESSAGE_PAYLOAD, b"hi"),)}, 0x01, "two-texts"),
     ],
 )
 def test_what_we_do_not_do_is_refused_to_an_account_and_means_nothing_from_a_network(
@@ -324,7 +325,9 @@ def test_a_sender_that_does_not_say_what_it_is_is_said_to_be_what_it_looks_like(
 @pytest.mark.parametrize("tag", [0x001E, 0x0204, 0x0424, 0x0427])
 def test_parameters_that_are_ours_to_set_are_not_passed_on_from_a_sender(tag: int) -> None:
     """The network gives the first user_message_reference back, and by it a doubt is settled: it has to be ours."""
-    assert envelope(tlvs=((0x1401, b"x"), (tag, b"\x00\x01"), (0x0205, b"y"))).tlvs == ((0x1401, b"x"), (0x0205, b"y"))
+    octets = b"" if tag == Tag.MESSAGE_PAYLOAD else b"hei"
+    found = envelope(octets=octets, tlvs=((0x1401, b"x"), (tag, b"\x00\x01"), (0x0205, b"y")))
+    assert found.tlvs == ((0x1401, b"x"), (0x0205, b"y"))
 
 
 def test_octets_under_data_coding_1_are_gsm_where_the_account_says_so() -> None:

@@ -344,7 +344,7 @@ async def test_the_headline_names_the_part_that_is_worst_off(
 
 PARTS = {
     "operational": ("kept", "Virker", "Fungerar", "Works"),
-    "unknown": ("unknown", "Ikke kjent", "Inte känt", "Not known"),
+    "unknown": ("unknown", "Ukjent", "Okänt", "Not known"),
     "degraded_performance": ("warning", "Ustabilt", "Instabilt", "Unstable"),
     "partial_outage": ("warning", "Noen problemer", "Vissa störningar", "Partial disruption"),
     "major_outage": ("broken", "Store problemer", "Stora störningar", "Major disruption"),

@@ -15,10 +15,14 @@ from prikkfri.storage.certificates import (
     AUTHORITY_DAYS,
     MACHINE_DAYS,
     authority_file,
+    authority_key_file,
+    forget_authority,
     machine_file,
     make_authority,
     make_machine,
+    read_authorities,
     read_certificate,
+    replace_authority,
 )
 
 NOW = 1_790_000_000.0
@@ -112,3 +116,44 @@ def test_what_is_wrong_is_said_with_its_file(office: Path, tmp_path: Path) -> No
     (office / "tls" / "ca.key").write_text("rubbish")
     with pytest.raises(StorageError, match=r"ca\.key: not the authority's key"):
         make_authority(office, "Fjordnett", NOW)
+
+
+def test_another_authority_is_believed_before_it_signs_and_the_one_before_until_it_is_forgotten(office: Path) -> None:
+    name = x509.DNSName("door-1.internal")
+    make_machine(office, ["door-1.internal"], NOW)
+    old, shown_before = (authority_file(office).read_bytes(), machine_file(office).read_bytes())
+    with pytest.raises(UsageError, match="no authority yet"):
+        replace_authority(office / "elsewhere", "Fjordnett", NOW)
+
+    def by(authority: bytes, machine: bytes) -> bool:
+        """Whether a machine that has this file believes the one that shows that."""
+        believed = x509.load_pem_x509_certificates(authority)
+        leaf = x509.load_pem_x509_certificates(machine)[-1]
+        try:
+            policy = PolicyBuilder().store(Store(believed)).time(datetime.fromtimestamp(NOW, UTC))
+            policy.build_server_verifier(name).verify(leaf, [])
+            policy.build_client_verifier().verify(leaf, [])
+        except VerificationError:
+            return False
+        return True
+
+    step, following = replace_authority(office, "Fjordnett", NOW)
+    both = authority_file(office).read_bytes()
+    assert step == "believed" and following in read_authorities(office) and len(read_authorities(office)) == 2
+    make_machine(office, ["door-1.internal"], NOW)
+    assert by(old, machine_file(office).read_bytes()) and by(both, shown_before)  # whoever has not heard goes on
+    with pytest.raises(UsageError, match="signs nothing yet"):
+        forget_authority(office)
+    make_authority(office, "Fjordnett", NOW + DAY)  # renewed meanwhile: it forgets nobody
+    assert len(read_authorities(office)) == 2
+    step, signs = replace_authority(office, "Fjordnett", NOW)
+    assert (step, signs) == ("signs", following) and read_authorities(office)[0] == following
+    make_machine(office, ["door-1.internal"], NOW)
+    shown_after = machine_file(office).read_bytes()
+    assert by(both, shown_after) and not by(old, shown_after) and by(both, shown_before)
+    with pytest.raises(UsageError, match="--forget"):
+        replace_authority(office, "Fjordnett", NOW)
+    assert forget_authority(office) == following
+    only = authority_file(office).read_bytes()
+    assert by(only, shown_after) and not by(only, shown_before)
+    assert stat.S_IMODE(authority_key_file(office).stat().st_mode) == 0o600

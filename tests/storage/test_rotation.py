@@ -11,18 +11,21 @@ from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageError, UsageError
 from prikkfri.protocols import jwt
 from prikkfri.storage.keys import (
+    EARLIER_MAX,
     PUBLISHED_MAX,
+    SECRETS,
     SIGNING_KEYS,
     command_key,
     make_next_key,
     publish_public_key,
     read_public_keys,
+    role_secret,
     secret_file,
     signing_file,
     signing_key,
 )
 from prikkfri.storage.limits import LIMITS
-from prikkfri.storage.rotation import AcceptedKeys, KeyRotation
+from prikkfri.storage.rotation import AcceptedKeys, KeyRotation, SecretRotation
 
 
 def published(home: Path, name: str) -> set[str]:
@@ -86,7 +89,7 @@ def test_many_rotations_leave_no_more_keys_than_readers_take(tmp_path: Path, clo
         key = signing_key(tmp_path, name)
         publish_public_key(tmp_path, *SIGNING_KEYS[name], key)
         rotation = KeyRotation(tmp_path, name, key, clock)
-        for _ in range(jwt.KEYS_MAX // 2 + 1):
+        for _ in range(PUBLISHED_MAX + 3):
             make_next_key(tmp_path, name)
             rotation.step()
             clock.advance(LIMITS.key_published_seconds)
@@ -114,6 +117,95 @@ def test_a_command_key_is_taken_at_once_and_the_one_before_it_until_the_next(
     again = AcceptedKeys(tmp_path, ["signin"], clock)  # the role was started anew
     assert again.others == {second: third}
     assert secret_file(tmp_path, "signin-command.earlier").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_copy_from_elsewhere_puts_back_is_found_out_and_undone(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also while the role was stopped; what a person puts there is a change like any other."""
+    file = secret_file(tmp_path, "signin-command")
+    first = command_key(tmp_path, "signin")
+    keys = AcceptedKeys(tmp_path, ["signin"], clock)
+    make_next_key(tmp_path, "signin-command")
+    keys.step()
+    second = command_key(tmp_path, "signin")
+    file.write_text(first)  # a bundle that was made of an earlier copy
+    keys.step()
+    assert command_key(tmp_path, "signin") == second and keys.others == {second: first}
+    assert "put back from elsewhere" in caplog.text
+    file.write_text(first)
+    again = AcceptedKeys(tmp_path, ["signin"], clock)
+    assert command_key(tmp_path, "signin") == second and again.others == {second: first}
+    third = command_key(tmp_path / "elsewhere", "signin")
+    file.write_text(third)
+    again.step()
+    assert command_key(tmp_path, "signin") == third and again.others == {second: first, third: first, first: ""}
+
+
+def test_two_processes_on_one_home_take_one_next_command_key_up(tmp_path: Path, clock: ManualClock) -> None:
+    first = command_key(tmp_path, "signin")
+    one, other = (AcceptedKeys(tmp_path, ["signin"], clock) for _ in range(2))
+    make_next_key(tmp_path, "signin-command")
+    one.step()
+    other.step()
+    second = command_key(tmp_path, "signin")
+    assert one.others == other.others == {second: first}
+
+
+def test_a_next_command_key_that_was_made_while_its_role_was_stopped_is_taken_up(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    first = command_key(tmp_path, "signin")
+    make_next_key(tmp_path, "signin-command")
+    AcceptedKeys(tmp_path, ["signin"], clock).step()
+    assert command_key(tmp_path, "signin") != first
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_known_before_it_is_used_and_the_ones_before_it_stay_known(
+    tmp_path: Path, clock: ManualClock, name: str
+) -> None:
+    """By each process on the home, whichever is first; over a restart, too."""
+    keys = [role_secret(tmp_path, name) for _ in range(2)]
+    rotations = [SecretRotation(tmp_path, name, key, clock) for key in keys]
+    first = keys[0].current
+    assert keys[0].all == (first,)
+    made = make_next_key(tmp_path, name)
+    for rotation in rotations:
+        rotation.step()
+    for key in keys:
+        assert key.current == first and len(key.all) == 2
+    second = keys[0].others[0]
+    clock.advance(LIMITS.key_published_seconds - 0.1)
+    rotations[1].step()
+    assert keys[1].current == first
+    clock.advance(0.1)
+    for rotation in rotations:
+        rotation.step()
+    for key in (*keys, role_secret(tmp_path, name)):
+        assert (key.current, key.all) == (second, (second, first))
+    assert not made.exists() and secret_file(tmp_path, f"{name}.earlier").stat().st_mode & 0o777 == 0o600
+    assert repr(keys[0]) == "SecretKey()"
+    for _ in range(EARLIER_MAX + 2):
+        make_next_key(tmp_path, name)
+        rotations[0].step()
+        clock.advance(LIMITS.key_published_seconds)
+        rotations[0].step()
+    assert len(keys[0].all) == len(set(keys[0].all)) == EARLIER_MAX + 1 and first not in keys[0].all
+
+
+def test_a_secret_by_which_lots_are_drawn_waits_for_the_last_of_them(tmp_path: Path, clock: ManualClock) -> None:
+    key, busy = role_secret(tmp_path, "door-ticket"), True
+    rotation = SecretRotation(tmp_path, "door-ticket", key, clock, is_busy=lambda: busy)
+    first = key.current
+    make_next_key(tmp_path, "door-ticket")
+    for _ in range(3):
+        rotation.step()
+        clock.advance(LIMITS.key_published_seconds)
+    assert key.current == first
+    busy = False
+    rotation.step()
+    assert key.current != first
 
 
 def test_only_the_owners_home_makes_a_next_key(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ async def test_a_writer_ends_when_it_is_told_to_also_after_its_engine_was_closed
     writers = [task for task in asyncio.all_tasks() if task.get_name() == "writer of sms"]
     for writer in writers:
         writer.cancel()
-    await asyncio.wait(writers, timeout=10)
+    await asyncio.wait(writers, timeout=WAIT_SECONDS_MAX)
     assert all(writer.cancelled() for writer in writers)
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [asyncio.CancelledError] * 3

@@ -14,15 +14,22 @@ from prikkfri.storage.opening import open_unmigrated
 
 
 async def test_a_reader_of_an_area_that_is_not_made_finds_nothing_until_it_is(
-    location: Location, clock: ManualClock
+    location: Location, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "prikkfri.journal")
     area = OthersArea(lambda: open_reader(location, "signin"), clock)
-    assert await area.page("signin", 0) is None
+    for _ in range(2):
+        assert await area.page("signin", 0) is None
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith("waits for what another role makes: ") and "signin" in said
     database = await open_database(location, "signin")
     journal = await open_journal(database, stream="signin", clock=clock)
     await journal.append(Outcome(time=0.0, service="s", step="t", layer="l", verdict="kept"))
     page = await area.page("signin", 0)
     assert page is not None and page.newest == 1
+    assert [record.getMessage() for record in caplog.records][1:] == [
+        "what another role makes is there now: nothing is waited for any more"
+    ]
     await area.close()
     await database.close()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
-from waiting import until
+from waiting import WAIT_SECONDS_MAX, until
 
 from prikkfri.clock import Clock
 from prikkfri.config import Channel, Streaming
@@ -61,7 +61,7 @@ class ServedPlayout:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.url = ""
-        self.client = httpx.Client(timeout=30)
+        self.client = httpx.Client(timeout=WAIT_SECONDS_MAX)
 
     def publish_key(self, issuer: str, key: ec.EllipticCurvePrivateKey) -> None:
         document = {"keys": [cat.public_jwk(key.public_key(), f"{issuer}-1")]}
@@ -106,7 +106,7 @@ class ServedPlayout:
         finally:
             self.client.close()
             self._server.should_exit = True
-            self._thread.join(20)
+            self._thread.join(WAIT_SECONDS_MAX)
             assert not self._thread.is_alive()
 
 

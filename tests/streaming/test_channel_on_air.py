@@ -213,7 +213,7 @@ def test_a_channel_that_hangs_does_not_keep_the_role_from_stopping() -> None:
     joining = threading.Thread(target=channel.join)
     joining.start()
     try:
-        until(lambda: not joining.is_alive(), seconds_max=30)
+        until(lambda: not joining.is_alive())
     finally:
         going_on.set()
 

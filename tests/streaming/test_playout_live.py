@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from channel_clock import Clock, Timed
 from served_playout import Serve, ServedPlayout
-from waiting import until
+from waiting import WAIT_SECONDS_MAX, until
 
 from prikkfri.clock import SystemClock
 from prikkfri.config import Channel
@@ -307,7 +307,7 @@ def test_an_hls_origin_that_freezes_becomes_a_slate_and_is_taken_up_again(serve:
         until(lambda: on_air(playout) == "source")
     finally:
         os.kill(origin.pid, signal.SIGCONT)
-        origin.communicate(timeout=20)
+        origin.communicate(timeout=WAIT_SECONDS_MAX)
 
 
 class JumpingClock(SystemClock):

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from waiting import never, until
+from waiting import WAIT_SECONDS_MAX, never, until
 
 from prikkfri.streaming.limits import Limits
 from prikkfri.streaming.picture import Design
@@ -96,7 +96,7 @@ def test_a_file_is_read_over_and_over(tmp_path: Path, reading: Reading) -> None:
 
 
 def some(reader: SourceReader, count: int) -> list[Tick]:
-    return [reader.ticks.get(timeout=30) for _ in range(count)]
+    return [reader.ticks.get(timeout=WAIT_SECONDS_MAX) for _ in range(count)]
 
 
 def brightness(tick: Tick) -> int:
@@ -106,7 +106,7 @@ def brightness(tick: Tick) -> int:
 def test_all_of_a_film_is_read_and_no_more_than_is_wanted_soon(tmp_path: Path, reading: Reading) -> None:
     film(tmp_path / "film.mp4", [grey(20 + 8 * n) for n in range(25)])
     reader = reading(str(tmp_path / "film.mp4"))
-    until(reader.ticks.full, seconds_max=30)
+    until(reader.ticks.full)
     assert never(lambda: not reader.ticks.full(), seconds=0.7)
     seen = [brightness(tick) for tick in some(reader, 24)]
     assert seen == pytest.approx([20 + 8 * n for n in range(24)], abs=2), (
@@ -158,7 +158,7 @@ def test_what_is_damaged_for_too_long_is_no_film(
     damaged(tmp_path / "film.nut", [*[20] * 5, *[None] * 101, *[220] * 5])
     reader = reading(str(tmp_path / "film.nut"))
     assert max(brightness(tick) for tick in some(reader, 20)) < 50, "from the start again and again"
-    until(lambda: "trying again every 0.01 s" in caplog.text, seconds_max=30)
+    until(lambda: "trying again every 0.01 s" in caplog.text)
 
 
 class Origin(http.server.ThreadingHTTPServer):
@@ -205,7 +205,7 @@ def test_a_trouble_is_told_once_until_it_has_gone_and_no_secret_with_it(
     (tmp_path / "new.mp4").rename(tmp_path / "afar" / "film.mp4")
     some(reader, 30)
     (tmp_path / "afar" / "film.mp4").unlink()
-    until(lambda: told() == 2, seconds_max=30)
+    until(lambda: told() == 2)
     assert "secret" not in caplog.text and {record.levelname for record in caplog.records} == {"WARNING"}
 
 
@@ -231,7 +231,7 @@ def test_what_gives_nothing_more_is_asked_again_after_a_while(
 @pytest.mark.slow  # five seconds are waited for an answer
 def test_an_origin_that_never_answers_is_given_up_and_asked_again(reading: Reading) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(30)
+        silent.settimeout(WAIT_SECONDS_MAX)
         reading(f"http://127.0.0.1:{silent.getsockname()[1]}/live.m3u8")
         with silent.accept()[0], silent.accept()[0]:
             pass

@@ -731,10 +731,12 @@ async def test_what_a_guide_leaves_out_is_told_and_one_that_loses_most_replaces_
         (tmp_path / "other.xml").write_text("<tv/>")
         unlisted = "its channels have what is configured: no programme is listed"
         await eventually(lambda: any(unlisted in each for each in at.playout.troubles()))
-        assert await on_and_told() == (
-            ["Match", "Game"],
-            ["", "", f"the guide other.xml cannot be used; {unlisted}", ""],
-        )
+        now = ["Match", "Game"], ["", "", f"the guide other.xml cannot be used; {unlisted}", ""]
+
+        async def both_in_force() -> bool:  # what is on follows when each guide has been read
+            return await on_and_told() == now
+
+        await eventually(both_in_force)
 
 
 def test_the_channels_of_the_still_playout_are_what_the_tests_take_them_for() -> None:

@@ -24,6 +24,7 @@ from prikkfri.app.roles import Role, build
 from prikkfri.app.roles.journals import location_of
 from prikkfri.app.serving import listen, listen_at, serve, with_health
 from prikkfri.app.standby import turn_of
+from prikkfri.app.supervisor import AWAY
 from prikkfri.clock import Clock, SystemClock
 from prikkfri.config import ROLES, Config, load, process_name
 from prikkfri.errors import FatalError, StorageError, StorageUnavailable, StorageUnwritable, UsageError
@@ -133,6 +134,16 @@ def mend_of(error: BaseException) -> str:
     return ""
 
 
+def code_of(error: BaseException) -> int:
+    """With which a role ends that nobody has to mend first: `AWAY` where only its database was not at hand."""
+    match error:
+        case BaseExceptionGroup():
+            return AWAY if {*map(code_of, error.exceptions)} == {AWAY} else 1
+        case StorageUnavailable():
+            return AWAY
+    return 1
+
+
 def lines_of(error: BaseException) -> list[str]:
     """What ends the role, once each, where all of it is known and no trace tells more; else empty."""
     match error:
@@ -171,7 +182,7 @@ def main(words: Sequence[str] | None = None) -> int:
             log.error("the role ends: %s", line)
         if not known:
             log.exception("the role ends")
-        return 1
+        return code_of(error)
     return 0
 
 

@@ -8,6 +8,7 @@ import logging
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -22,6 +23,18 @@ log = logging.getLogger("prikkfri.app")
 REQUEST_SECONDS_MAX = 5.0
 
 
+class RenewedContext(ssl.SSLContext):
+    """What each new connection is begun with: who holds it need not know that it has been renewed."""
+
+    inner: ssl.SSLContext
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
+        return self.inner.wrap_bio(*arguments, **named)
+
+    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+        return self.inner.wrap_socket(*arguments, **named)
+
+
 class Identity:
     """This machine's certificate as its roles show it, and the authority by which they know the other machines."""
 
@@ -32,11 +45,8 @@ class Identity:
         self._limits = limits
         self._read_as: tuple[int, ...] = ()
         self.expires_at = 0.0
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.verify_mode = ssl.CERT_REQUIRED
-        self.client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        for context in (self.server, self.client):
-            context.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.server = RenewedContext(ssl.PROTOCOL_TLS_SERVER)
+        self.client = RenewedContext(ssl.PROTOCOL_TLS_CLIENT)
         self.refresh()
 
     def refresh(self) -> bool:
@@ -49,11 +59,11 @@ class Identity:
             read_as = tuple(path.stat().st_mtime_ns for path in (authority, machine))
             if read_as == self._read_as:
                 return False
-            # Tried first: a context that has taken half of a wrong one up shows nothing any more.
-            trial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            for context in (trial, self.server, self.client):
-                context.load_verify_locations(authority)
-                context.load_cert_chain(machine)
+            # New ones, since a context that believes an authority cannot be told to believe it no more.
+            server, client = (
+                _context(protocol, authority, machine)
+                for protocol in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT)
+            )
             certificate = read_certificate(machine)
         except FileNotFoundError as error:
             raise UsageError(
@@ -66,6 +76,7 @@ class Identity:
                 " `prikkfri keys machine`"
             ) from None
         assert certificate is not None
+        self.server.inner, self.client.inner = server, client
         self._read_as, self.expires_at = read_as, certificate.expires_at
         return True
 
@@ -99,6 +110,16 @@ class Identity:
 def identity_of(config: Config, clock: Clock) -> Identity | None:
     """This machine's, None where all roles are on one. Raises `UsageError`."""
     return Identity(config.home, clock) if config.roles.span_machines else None
+
+
+def _context(protocol: int, authority: Path, machine: Path) -> ssl.SSLContext:
+    """Raises `OSError`, of ssl too."""
+    context = ssl.SSLContext(protocol)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(authority)
+    context.load_cert_chain(machine)
+    return context
 
 
 class ReachableProcess(httpx.AsyncBaseTransport):

@@ -18,6 +18,8 @@ class AppLimits:
     pause_seconds: float = 0.25
     """Before a role that has ended is started again; twice as long each time, up to `pause_seconds_max`."""
     pause_seconds_max: float = 30.0
+    away_pause_seconds_max: float = 1.0
+    """At most so long before a role is started again whose database was not at hand."""
     database_asked_seconds: float = 0.5
     """From one try to reach a PostgreSQL that does not answer at a role's start to the next."""
     crash_loop_ends: int = 4
@@ -32,6 +34,10 @@ class AppLimits:
     """Of one document: a revocation list of two million device tokens."""
     published_age_seconds_max: float = 120.0
     """What was not heard for so long is called old; it stays in force."""
+    handshakes_max: int = 128
+    """Connections of other machines at a time of which none has shown a certificate yet."""
+    handshake_seconds_max: float = 10.0
+    """How long one may take to say anything, and then to show it."""
     standby_seconds: float = 1.0
     """How often a process that stands by sees whether the other has ended."""
     mended_asked_seconds: float = 30.0

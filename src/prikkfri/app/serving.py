@@ -8,11 +8,13 @@ import resource
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prikkfri.app.connections import Connections, Limits, protocol_of
+from prikkfri.app.handshakes import Handshakes
 from prikkfri.app.limits import LIMITS, AppLimits
 from prikkfri.errors import FatalError, UsageError
 from prikkfri.protocols.asgi import HttpResponse, Request, Route, edge, refusal, refused, respond
@@ -88,6 +90,31 @@ def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.
 
 
 class _Server(uvicorn.Server):
+    tls: ssl.SSLContext | None = None
+    handshakes: "asyncio.Task[None] | None" = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup([] if self.tls else sockets)
+        if self.tls is not None:
+            self.handshakes = asyncio.create_task(
+                Handshakes(sockets or [], self.tls, self._protocol, dropped=self._dropped).serve(), name="handshakes"
+            )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.handshakes is not None:
+            self.handshakes.cancel()
+            await asyncio.wait([self.handshakes])
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = cast(Any, self.config.http_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    def _dropped(self) -> None:
+        cast(Any, self.config.http_protocol_class).shared.refused_total += 1
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The role's process has its own signal handling."""
@@ -121,9 +148,9 @@ async def serve(
             forwarded_allow_ips=list(connections.trusted),
             timeout_keep_alive=round(connections.limits.idle_seconds_max),
             timeout_graceful_shutdown=limits.answers_end_seconds_max,
-            ssl_context_factory=None if tls is None else lambda *_: tls,
         )
     )
+    server.tls = tls
     serving = asyncio.create_task(server.serve(sockets=sockets), name="http")
     try:
         await asyncio.shield(serving)

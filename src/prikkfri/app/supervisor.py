@@ -26,6 +26,8 @@ KILLED_SECONDS_MAX = 1.0
 LINE_BYTES_MAX = 20_000
 BAD_USAGE = 2
 """The exit code with which a program says that no restart will help before a person has mended something."""
+AWAY = 75
+"""The exit code with which a program says that its database was not at hand (`EX_TEMPFAIL` of sysexits.h)."""
 
 Say = Callable[[str], None]
 
@@ -129,6 +131,8 @@ class Supervisor:
             running.down, now = "", time.monotonic()
             running.ends.append(now)
             pause = pause_before_restart(running.ends, now, self._limits)
+            if code == AWAY:  # what it waits for comes back at a moment of its own
+                pause = min(pause, self._limits.away_pause_seconds_max)
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
             recent = recent_ends(running.ends, now, self._limits)
             if recent >= self._limits.crash_loop_ends:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from operator import attrgetter
+from typing import NamedTuple
 
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
@@ -112,6 +113,11 @@ class Impact:
         return sum(1 for hit in self.hits if hit.customer)
 
     @property
+    def figures(self) -> tuple[int, int, int]:
+        """What is said of it beside the list, and changes without it."""
+        return self.asked, self.unsettled, self.unconfirmed
+
+    @property
     def seen(self) -> int:
         """Those hit whom a role saw; of the others only their own device tells."""
         return sum(1 for hit in self.hits if hit.observed)
@@ -182,6 +188,27 @@ def impact(
     expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
 ) -> Impact:
     """The list as of `now`; `outcomes` are those of the scope's time, with a grace time before and after."""
+    return impact_of([impact_part(outcomes, scope, now=now, holder=holder, expectations=expectations)], scope)
+
+
+class ImpactPart(NamedTuple):
+    """What some people add to the list."""
+
+    hits: tuple[Hit, ...]
+    asked: int
+    unsettled: int
+    unconfirmed: int
+
+
+def impact_part(
+    outcomes: Iterable[Outcome],
+    scope: Scope,
+    *,
+    now: float,
+    holder: Holder | None = None,
+    expectations: Mapping[tuple[str, str], Expectation] = EXPECTATIONS,
+) -> ImpactPart:
+    """As `impact`, of people of whom nothing else is told: no promise, device or customer of theirs elsewhere."""
     ordered = _delivered(_ordered(outcomes), expectations)
     tries = _tries(ordered, _joined(ordered, holder), expectations)
     ours = [each for each in tries if _in_scope(each, scope, expectations)]
@@ -193,7 +220,7 @@ def impact(
     unsettled = 0
     unconfirmed = 0
     asked = 0
-    for _, everything in sorted(by_person.items()):
+    for everything in by_person.values():
         theirs = [each for each in everything if each.confirmed]
         if not theirs:
             unconfirmed += any(_missed(each, now) for each in everything)
@@ -204,7 +231,20 @@ def impact(
             hits.append(_hit(theirs, missed))
         elif any(each.kept is None for each in theirs):
             unsettled += 1
-    return Impact(scope, tuple(hits), asked, unsettled, _digest(scope, hits), unconfirmed)
+    return ImpactPart(tuple(hits), asked, unsettled, unconfirmed)
+
+
+def impact_of(parts: Sequence[ImpactPart], scope: Scope) -> Impact:
+    """The list of all of them."""
+    hits = sorted((hit for part in parts for hit in part.hits), key=lambda hit: hit.key)
+    return Impact(
+        scope,
+        tuple(hits),
+        asked=sum(part.asked for part in parts),
+        unsettled=sum(part.unsettled for part in parts),
+        digest=list_digest(scope, (hit_line(hit) for hit in hits)),
+        unconfirmed=sum(part.unconfirmed for part in parts),
+    )
 
 
 def _ordered(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -259,7 +299,7 @@ def name_devices(made: Impact, holder: Holder, *, since: float) -> Impact:
             hit = _one(other, hit)
         people[hit.key] = hit
     hits = tuple(hit for _, hit in sorted(people.items()))
-    return replace(made, hits=hits, asked=made.asked - merged, digest=_digest(made.scope, hits))
+    return replace(made, hits=hits, asked=made.asked - merged, digest=list_digest(made.scope, map(hit_line, hits)))
 
 
 def _one(a: Hit, b: Hit) -> Hit:
@@ -283,7 +323,7 @@ def _delivered(ordered: Sequence[Outcome], expectations: Mapping[tuple[str, str]
     for index, outcome in enumerate(ordered):
         if outcome.verdict == "asked" or not outcome.observed:
             continue
-        asked = (outcome.service, outcome.step, outcome.promise or outcome.device)
+        asked = (outcome.service, outcome.step, outcome.promise or outcome.device or outcome.customer)
         if asked in last_kept:
             again = bool(outcome.promise) and expectation(outcome, expectations).repeatable
             if again or outcome.reason == UNDELIVERED:
@@ -435,20 +475,25 @@ def _hit(theirs: Sequence[_Try], missed: Sequence[_Try]) -> Hit:
     )
 
 
-def _digest(scope: Scope, hits: Sequence[Hit]) -> str:
-    lines = [[str(segment) for segment in scope.segments], [scope.since, scope.until]]
-    digest = hashlib.sha256()
-    for line in (*lines, *(_line(hit) for hit in hits)):
-        digest.update(json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+def list_digest(scope: Scope, lines: Iterable[bytes]) -> str:
+    """SHA-256 over the scope and the lines of those hit, by person."""
+    digest = hashlib.sha256(_canonical([str(segment) for segment in scope.segments]))
+    digest.update(_canonical([scope.since, scope.until]))
+    for line in lines:
+        digest.update(line)
     return digest.hexdigest()
 
 
-def _line(hit: Hit) -> list[object]:
+def hit_line(hit: Hit) -> bytes:
     """A hit in canonical form: what stands in the CSV, in its order."""
-    return [
+    return _canonical([
         hit.key, hit.device, hit.service, hit.step, round(hit.first_asked, 3), hit.tries, hit.unanswered,
         hit.last_reason, None if hit.kept_later_at is None else round(hit.kept_later_at, 3), hit.observed,
-    ]  # fmt: skip
+    ])  # fmt: skip
+
+
+def _canonical(line: Sequence[object]) -> bytes:
+    return json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,8 @@ class Assurance:
         """What was perhaps stored: the next step of its stream finds out."""
         self._clocks: dict[str, clocks.RoleClock] = {}
         self._taken = 0
+        self._untold: dict[str, str] = {}
+        """By stream: why its role did not note how much of it is stored, when it was last told."""
         self._alarms: list[str] = []
         self._follower = Follower(database, name="assurance", take=self._take, alarm=self._note_alarm)
 
@@ -146,8 +148,12 @@ class Assurance:
     async def report_taken(self) -> None:
         """Tells each role how much of its journal is stored here, so that it may drop that; who is away hears later."""
         for stream, at in list(self._follower.committed.items()):
-            if trouble := await self._neighbours.report_taken(role_of(stream), stream, at.incarnation, at.position):
-                log.debug("stream %s: %s", stream, trouble)
+            trouble = await self._neighbours.report_taken(role_of(stream), stream, at.incarnation, at.position)
+            if trouble and trouble != self._untold.get(stream):
+                log.warning("how far stream %s is stored is not noted where it is written: %s", stream, trouble)
+            elif self._untold.get(stream) and not trouble:
+                log.info("how far stream %s is stored is noted again", stream)
+            self._untold[stream] = trouble
 
     async def _follow(self, stream: str) -> None:
         while True:

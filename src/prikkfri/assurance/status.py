@@ -88,21 +88,25 @@ _UNPROVEN: Texts = {
     "sv": "Vi anser att problemet är löst och följer fortfarande läget.",
     "en": "We believe that the problem is fixed, and are still monitoring it.",
 }
-_SOLUTION: Texts = {"nb": "Ventes løst {at}.", "sv": "Väntas vara löst {at}.", "en": "Expected to be solved by {at}."}
+_SOLUTION: Texts = {
+    "nb": "Ventes løst kl. {at}.",
+    "sv": "Väntas vara löst kl. {at}.",
+    "en": "Expected to be solved by {at}.",
+}
 _NO_SOLUTION: Texts = {
     "nb": "Når det er løst, vet vi ikke ennå.",
     "sv": "När det är löst vet vi inte än.",
     "en": "When it will be solved is not known yet.",
 }
 _SOLUTION_OVERDUE: Texts = {
-    "nb": "Det skulle vært løst {at}. Det er det ikke.",
-    "sv": "Det skulle ha varit löst {at}. Det är det inte.",
+    "nb": "Det skulle vært løst kl. {at}. Det er det ikke.",
+    "sv": "Det skulle ha varit löst kl. {at}. Det är det inte.",
     "en": "It was to be solved by {at}. It is not.",
 }
-_NEXT: Texts = {"nb": "Neste oppdatering {at}.", "sv": "Nästa uppdatering {at}.", "en": "Next update by {at}."}
+_NEXT: Texts = {"nb": "Neste oppdatering kl. {at}.", "sv": "Nästa uppdatering kl. {at}.", "en": "Next update by {at}."}
 _NEXT_OVERDUE: Texts = {
-    "nb": "Oppdateringen som var lovet {at}, er forsinket.",
-    "sv": "Uppdateringen som utlovades {at} är försenad.",
+    "nb": "Oppdateringen som var lovet kl. {at}, er forsinket.",
+    "sv": "Uppdateringen som utlovades kl. {at} är försenad.",
     "en": "The update promised for {at} is late.",
 }
 

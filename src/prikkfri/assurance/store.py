@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from sys import intern
 
 import msgspec
 
@@ -28,6 +29,13 @@ class StoredOutcome(msgspec.Struct, frozen=True, gc=False):
     stream: str
     position: int
     outcome: Outcome
+    incarnation: str = ""
+    """Of the journal that the position is in."""
+
+    @property
+    def place(self) -> tuple[float, str, int, str]:
+        """By this outcomes are in order."""
+        return self.outcome.time, self.stream, self.position, self.incarnation
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ async def people(queries: Queries, *, since: float) -> dict[tuple[str, str], tup
 
 _OUTCOMES = (
     "SELECT stream, position, time, service, step, layer, verdict, reason, customer, device, promise, observed,"
-    " dimensions FROM outcome"
+    " dimensions, incarnation FROM outcome"
 )
 _OF_CUSTOMER = "WHERE customer = :customer AND customer <> ''"
 _OF_HELD_DEVICES = (
@@ -245,6 +253,36 @@ async def outcomes_in(
     return [_taken(row) for row in rows]
 
 
+async def journal_heads(queries: Queries) -> dict[tuple[str, str], int]:
+    """By stream and incarnation the position of the last outcome that is stored."""
+    heads: dict[tuple[str, str], int] = {}
+    last: tuple[str, str] = ("", "")
+    while row := await queries.fetch_one(
+        "SELECT stream, incarnation FROM outcome WHERE (stream, incarnation) > (:stream, :incarnation)"
+        " ORDER BY stream, incarnation LIMIT 1",
+        {"stream": last[0], "incarnation": last[1]},
+    ):
+        last = (row[0], row[1])
+        newest = await queries.fetch_one(
+            "SELECT MAX(position) FROM outcome WHERE stream = :stream AND incarnation = :incarnation",
+            {"stream": last[0], "incarnation": last[1]},
+        )
+        heads[last] = newest[0] if newest else -1
+    return heads
+
+
+async def outcomes_after(
+    queries: Queries, *, stream: str, incarnation: str, position: int, up_to: int, most: int
+) -> list[StoredOutcome]:
+    """The first `most` outcomes of a stream after a position and up to another, in its order."""
+    rows = await queries.fetch(
+        f"{_OUTCOMES} WHERE stream = :stream AND incarnation = :incarnation AND position > :position"
+        " AND position <= :up_to ORDER BY position LIMIT :most",
+        {"stream": stream, "incarnation": incarnation, "position": position, "up_to": up_to, "most": most},
+    )
+    return [_taken(row) for row in rows]
+
+
 async def outcomes_of_customer(
     queries: Queries, customer: str, *, most: int, before: StoredOutcome | None = None
 ) -> list[StoredOutcome]:
@@ -263,23 +301,26 @@ async def outcomes_of_customer(
 
 
 def _taken(row: Row) -> StoredOutcome:
-    stream, position, time, service, step, layer, verdict, reason, customer, device, promise, observed, dimensions = row
+    (stream, position, time, service, step, layer, verdict, reason, customer, device, promise, observed, dimensions,
+     incarnation) = row  # fmt: skip
+    # What a great many outcomes say alike is kept once: they are kept for as long as their incident is looked at.
     return StoredOutcome(
-        stream,
+        intern(stream),
         position,
         Outcome(
             time=time,
-            service=service,
-            step=step,
-            layer=layer,
-            verdict=verdict,
-            reason=reason,
+            service=intern(service),
+            step=intern(step),
+            layer=intern(layer),
+            verdict=intern(verdict),  # type: ignore[arg-type]
+            reason=intern(reason),
             customer=customer,
             device=device,
             promise=promise,
             observed=bool(observed),
             dimensions=_dimensions_of(dimensions),
         ),
+        intern(incarnation),
     )
 
 

@@ -33,7 +33,7 @@ OWN_ERRORS: Mapping[str, frozenset[str]] = {
     "messages": frozenset(
         ("text-length", "not-text", "too-long", "bad-recipient", "bad-sender", "bad-header", "bad-schedule",
          "bad-validity", "expires-before-due", "no-such-mode", "no-replacing", "no-default-message",
-         "no-transit", "loop", "receipt-as-message")
+         "two-texts", "no-transit", "loop", "receipt-as-message")
     ),
 }  # fmt: skip
 """Reasons by service that are the customer's own: neither kept nor broken by us. (A message that `expired` is ours.)"""

@@ -2,6 +2,7 @@
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from prikkfri.cli.installation import configuration
 from prikkfri.cli.options import HOME, ConfigFile, Home
@@ -20,6 +21,6 @@ def check(home: Home = HOME, config: ConfigFile = None) -> None:
     table = Table("", "what", "found", box=None, header_style="dim")
     table.add_row("✓", "configuration", str(config or home / "prikkfri.toml"))
     for finding in findings:
-        table.add_row("✓" if finding.holds else "[red]✗[/red]", finding.subject, finding.detail)
+        table.add_row("✓" if finding.holds else Text("✗", "red"), finding.subject, finding.detail)
     console.print(table)
     raise typer.Exit(0 if all(finding.holds for finding in findings) else 1)

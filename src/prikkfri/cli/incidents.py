@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from prikkfri.cli.installation import configuration, read
 from prikkfri.cli.options import HOME, ConfigFile, Home, JsonFile
@@ -33,6 +34,7 @@ def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = H
         if any(source is not None and source.name == "COMMANDLINE" for source in sources):
             raise UsageError(f"options come last: prikkfri incidents {context.invoked_subcommand} ID --home ...")
         return
+    from prikkfri.assurance import plain
     from prikkfri.assurance.incidents import describe_state, document
     from prikkfri.assurance.response import store
 
@@ -46,7 +48,7 @@ def incidents(context: typer.Context, json_file: JsonFile = None, home: Home = H
     else:
         table = Table("id", "state", "since", "where", box=None, header_style="dim")
         for incident in found:
-            where = "; ".join(str(segment) for segment in incident.segments)
+            where = "; ".join(plain.place(segment) for segment in incident.segments)
             table.add_row(incident.id, describe_state(incident), moment(incident.since, zone), where)
         console.print(table)
     raise typer.Exit(1 if any(incident.open for incident in found) else 0)
@@ -75,9 +77,10 @@ def show_incident(
     if json_file is not None:
         write_json({"incident": document(incident), "answers": [asdict(answer) for answer in answers]}, json_file)
         return
-    console.print(f"{incident.id}  [bold]{describe_state(incident)}[/bold]  since {moment(incident.since, zone)}\n")
+    since = f"  since {moment(incident.since, zone)}\n"
+    console.print(Text.assemble(f"{incident.id}  ", (describe_state(incident), "bold"), since))
     for answer in answers:
-        console.print(f"{answer.number:2}. [bold]{answer.question}[/bold]", soft_wrap=True)
+        console.print(Text.assemble(f"{answer.number:2}. ", (answer.question, "bold")), soft_wrap=True)
         console.print(f"    {answer.text}", style="" if answer.known else "dim", soft_wrap=True)
         for line in answer.evidence:
             console.print(f"      · {line}", style="dim", soft_wrap=True)

@@ -73,7 +73,7 @@ def message(
     if json_file is not None:
         write_json(asdict(trail), json_file)
         return
-    console.print(f"{trail.id}  {trail.sender} → {trail.recipient}  [bold]{trail.state}[/bold]")
+    console.print(Text.assemble(f"{trail.id}  {trail.sender} → {trail.recipient}  ", (trail.state, "bold")))
     table = Table(box=None, show_header=False)
     zone = ZoneInfo(settings.streaming.timezone)
     for step in trail.steps:

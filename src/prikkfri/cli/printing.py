@@ -10,7 +10,8 @@ from rich.console import Console
 
 from prikkfri.errors import UsageError
 
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
+"""What is printed may be anybody's: a name, a note, a partner's word. In brackets it would be markup, and gone."""
 
 
 def write_json(document: object, file: Path) -> None:

@@ -28,7 +28,7 @@ def serve_roles(home: Path, roles: Sequence[str], config: Path | None, *, demo: 
     settings = load(home, file=config, environment=os.environ, demo=demo)
     programs = [role_program(role, settings, config) for role in roles]
     if demo and len(roles) == len(ROLES) and settings.sms.links:
-        programs += demo_programs(settings)
+        programs += demo_programs(settings, config)
     say = partial(console.print, "·", soft_wrap=True)
     supervisor = Supervisor(programs, home=home, say=say)
     console.print(f"starting {', '.join(program.name for program in programs)} …")
@@ -81,7 +81,7 @@ def _sign_in_with(settings: Config, role: str) -> str:
     return ""
 
 
-def demo_programs(settings: Config) -> list[Program]:
+def demo_programs(settings: Config, config: Path | None) -> list[Program]:
     """The world around the demo: phones behind an SMSC, and a little life."""
     from prikkfri.simulation import demo as demonstration
 
@@ -103,8 +103,9 @@ def demo_programs(settings: Config) -> list[Program]:
         )
         for port, partner in demonstration.partners_of(settings).items()
     ]
-    life = ["-m", "prikkfri.simulation.life", "--home", str(settings.home)]
-    stage = ["-m", "prikkfri.simulation.stage", "--home", str(settings.home)]
+    installed = ["--home", str(settings.home), *(["--config", str(config)] if config is not None else [])]
+    life = ["-m", "prikkfri.simulation.life", *installed]
+    stage = ["-m", "prikkfri.simulation.stage", *installed]
     return [
         _helper(settings, "handsets", handsets),
         *partners,

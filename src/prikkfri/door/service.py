@@ -36,10 +36,11 @@ from prikkfri.protocols.renewals import Span
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import (
     CallersKeys,
+    SecretKey,
     SigningKey,
     publish_public_key,
     read_public_keys,
-    secret_key,
+    role_secret,
     signing_key,
     write_whole,
 )
@@ -98,12 +99,12 @@ class Refused:
 class Keys:
     playback: SigningKey
     admission: SigningKey
-    ticket: bytes = field(repr=False)
+    ticket: SecretKey
 
 
 def load_keys(home: Path, issuer: str = "door") -> Keys:
     """Makes the keys at first start and publishes their public halves, as `issuer`. Raises `StorageError`."""
-    keys = Keys(signing_key(home, "door-playback"), signing_key(home, "door-pass"), secret_key(home, "door-ticket"))
+    keys = Keys(signing_key(home, "door-playback"), signing_key(home, "door-pass"), role_secret(home, "door-ticket"))
     publish_public_key(home, "playback", issuer, keys.playback)
     publish_public_key(home, "pass", issuer, keys.admission)
     return keys
@@ -225,15 +226,15 @@ class Door:
             return self._admitted_at_once(device, holder, now)
         room = self._line.steering.closed_room
         if room is None:
-            position = self._line.joined(lot(device, now, self._keys.ticket), now)
+            position = self._line.joined(lot(device, now, self._keys.ticket.current), now)
         else:
-            position = steering.draw_position(room, device, self._keys.ticket, LOTS)
+            position = steering.draw_position(room, device, self._keys.ticket.current, LOTS)
             self._line.joined_room(position, now)
         ticket = Ticket(position, now, secrets.token_bytes(ID_BYTES), device, holder)
         if room is None:
             self._outcome("join", "asked", device=device, promise=ticket.promise, dimensions={"for": "enter"})
         place = self._line.place(position)
-        text = sealed(ticket, self._keys.ticket)
+        text = sealed(ticket, self._keys.ticket.current)
         follow_up_s = self._timing.follow_up_seconds
         ahead = None if room else place.ahead
         return Waiting(text, ahead, place.wait_s, follow_up_s, self._line.silent_since, position)
@@ -245,7 +246,7 @@ class Door:
         for, where that is not the newest.
         """
         now = self._clock.now()
-        ticket = opened(text, self._keys.ticket, now)
+        ticket = next(filter(None, (opened(text, key, now) for key in self._keys.ticket.all)), None)
         if ticket is None:
             return self._with_pass(text, now)
         self._move_line(now)
@@ -260,7 +261,7 @@ class Door:
         room = self._line.steering.closed_room
         inside = room is not None and room.holds(ticket.position)
         counted_by = self._line.name | (UNTOLD if inside else 0)
-        text = sealed(replace(ticket, counted_by=counted_by, due=due), self._keys.ticket)
+        text = sealed(replace(ticket, counted_by=counted_by, due=due), self._keys.ticket.current)
         since, position = self._line.silent_since, ticket.position
         ahead = None if inside else place.ahead
         return Waiting(text, ahead, place.wait_s, place.poll_after_s, since, position, place.held)
@@ -319,6 +320,11 @@ class Door:
         log.warning("the line: %s %s", wanted.by, text)
         self._outcome("steer-line", "kept", kind, dimensions={"by": wanted.by, "order": text})
         return None
+
+    @property
+    def draws_lots(self) -> bool:
+        """Whether places are drawn by lot for a room: whoever comes twice meanwhile is to draw the same."""
+        return self._line.steering.closed_room is not None
 
     def counters(self) -> dict[str, float]:
         return {

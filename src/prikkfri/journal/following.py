@@ -17,6 +17,8 @@ from prikkfri.storage import Database, Queries, Row, Transaction
 
 POSITION_MAX = (1 << 63) - 1
 """What a database can hold."""
+TOLD_AGAIN_SECONDS = 3_600.0
+"""So often at most it is written down anew that a follower is still there which has not come any further."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=POSITION_MAX)]
 
 
@@ -243,12 +245,40 @@ async def taken_to(followers: Database, stream: str, *, incarnation: str) -> int
     return await followers.read(work)
 
 
-async def note_taken(database: Database, stream: str, follower: str, at: Position) -> bool:
+async def let_go(database: Database, stream: str, *, now: float, silent_seconds: float) -> list[str]:
+    """Forgets followers elsewhere that have not said for so long how far they have come; returns their names.
+
+    Trimming waits for them no more; whoever comes back finds a gap where it was trimmed meanwhile, and tells of it.
+    """
+    key = {"stream": stream, "before": now - silent_seconds}
+
+    async def work(transaction: Transaction) -> list[str]:
+        # Of one from before this was noted it is known only that it is there: its time begins now.
+        await transaction.execute(
+            "UPDATE journal_follower SET told_at = :now WHERE stream = :stream AND told_at = 0",
+            {"stream": stream, "now": now},
+        )
+        rows = await transaction.fetch(
+            "DELETE FROM journal_follower WHERE stream = :stream AND told_at < :before RETURNING follower", key
+        )
+        return sorted(row[0] for row in rows)
+
+    silent = await database.read(
+        lambda q: q.fetch_one(
+            "SELECT 1 FROM journal_follower WHERE stream = :stream AND told_at < :before LIMIT 1", key
+        )
+    )
+    if silent is None:
+        return []
+    return await database.write(work)
+
+
+async def note_taken(database: Database, stream: str, follower: str, at: Position, *, now: float = 0.0) -> bool:
     """Keeps, beside the stream itself, how far a follower elsewhere says that it has come; the last word holds.
 
-    A follower whose database was restored has taken less than it had. Returns False, and keeps nothing, when the
-    stream has not come so far: it was restored, and what it writes there now is not what was taken. Raises
-    `StorageError`, `InDoubt`.
+    A follower whose database was restored has taken less than it had. `now` is kept with it, to within an hour: who is
+    silent for long is let go. Returns False, and keeps nothing, when the stream has not come so far: it was restored,
+    and what it writes there now is not what was taken. Raises `StorageError`, `InDoubt`.
     """
     key = {"follower": follower, "stream": stream}
 
@@ -257,21 +287,24 @@ async def note_taken(database: Database, stream: str, follower: str, at: Positio
             "SELECT incarnation, position FROM journal_stream WHERE stream = :stream", {"stream": stream}
         )
         known = await queries.fetch_one(
-            "SELECT incarnation, position FROM journal_follower WHERE follower = :follower AND stream = :stream", key
+            "SELECT incarnation, position, told_at FROM journal_follower"
+            " WHERE follower = :follower AND stream = :stream",
+            key,
         )
         return head, known
 
     head, known = await database.read(work)
     if head is None or (head[0] == at.incarnation and at.position > head[1]):
         return False
-    if known is not None and Position(*known) == at:
+    if known is not None and Position(*known[:2]) == at and now - known[2] < TOLD_AGAIN_SECONDS:
         return True
     await database.write(
         lambda transaction: transaction.execute(
-            "INSERT INTO journal_follower (follower, stream, incarnation, position)"
-            " VALUES (:follower, :stream, :incarnation, :position) ON CONFLICT (follower, stream)"
-            " DO UPDATE SET incarnation = excluded.incarnation, position = excluded.position",
-            {**key, "incarnation": at.incarnation, "position": at.position},
+            "INSERT INTO journal_follower (follower, stream, incarnation, position, told_at)"
+            " VALUES (:follower, :stream, :incarnation, :position, :now) ON CONFLICT (follower, stream)"
+            " DO UPDATE SET incarnation = excluded.incarnation, position = excluded.position,"
+            " told_at = excluded.told_at",
+            {**key, "incarnation": at.incarnation, "position": at.position, "now": now},
         )
     )
     return True

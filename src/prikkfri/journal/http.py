@@ -49,7 +49,7 @@ class _Taken(msgspec.Struct, forbid_unknown_fields=True):
     position: Count
 
 
-def application(journal: Callable[[], Journal | None], key: str) -> Application:
+def application(journal: Callable[[], Journal | None], key: str, clock: Clock = SYSTEM_CLOCK) -> Application:
     """Serves a journal to whoever has the command key of its role; None: it is not open yet."""
 
     def asked_for(request: Request) -> Journal | HttpResponse:
@@ -87,7 +87,7 @@ def application(journal: Callable[[], Journal | None], key: str) -> Application:
             return opened
         try:
             at = Position(told.incarnation, told.position)
-            noted = await note_taken(opened.database, opened.stream, told.follower, at)
+            noted = await note_taken(opened.database, opened.stream, told.follower, at, now=clock.now())
         except (StorageError, InDoubt):  # what is noted twice is noted
             return refusal(503, "storage", "It is not noted just now.", retry_after_s=RETRY_AFTER_SECONDS)
         return HttpResponse(204) if noted else refusal(409, "not-written", "The journal has not come so far.")

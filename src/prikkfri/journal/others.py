@@ -1,6 +1,7 @@
 """Areas that other roles write, as a role reads them: their journals, and what else stands beside these."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from prikkfri.errors import StorageError, StorageUnavailable, StorageUnmade
 from prikkfri.journal.following import Page, read_page
 from prikkfri.storage import Database
 
+log = logging.getLogger("prikkfri.journal")
 T = TypeVar("T")
 REOPEN_SECONDS = 60.0
 
@@ -23,6 +25,7 @@ class OthersArea:
         self._reader: Database | None = None
         self._opened_at = 0.0
         self._was_there = False
+        self._waits = False
         self._using = asyncio.Lock()
 
     async def page(self, stream: str, after: int) -> Page | None:
@@ -37,7 +40,8 @@ class OthersArea:
             if self._reader is None:
                 try:
                     self._reader = self._opened()
-                except StorageUnavailable:
+                except StorageUnavailable as error:
+                    self._say_waiting(error)
                     return None
                 self._opened_at = self._clock.monotonic()
             try:
@@ -46,10 +50,18 @@ class OthersArea:
                 await self._close()
                 # On a server an area is there to be opened before its role has made it; what was there is lost.
                 if isinstance(error, StorageUnmade) and not self._was_there:
+                    self._say_waiting(error)
                     return None
                 raise
-            self._was_there = True
+            if self._waits:
+                log.info("what another role makes is there now: nothing is waited for any more")
+            self._was_there, self._waits = True, False
             return found
+
+    def _say_waiting(self, error: StorageUnavailable) -> None:
+        if not self._waits:
+            log.info("waits for what another role makes: %s", error)
+        self._waits = True
 
     async def _close(self) -> None:
         if self._reader is not None:

@@ -35,7 +35,15 @@ from prikkfri.signin.credentials import SALT_BYTES, costs_the_same, hash_passwor
 from prikkfri.signin.hash_pool import HashPool, Overload
 from prikkfri.signin.limits import Limits
 from prikkfri.storage import Database, Queries, Transaction
-from prikkfri.storage.keys import SigningKey, publish_public_key, read_public_keys, secret_key, signing_key, write_whole
+from prikkfri.storage.keys import (
+    SecretKey,
+    SigningKey,
+    publish_public_key,
+    read_public_keys,
+    role_secret,
+    signing_key,
+    write_whole,
+)
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.store import (
     any_imported_password,
@@ -181,14 +189,14 @@ class CurrentSession:
 class Keys:
     device: SigningKey
     playback: SigningKey
-    session: bytes = field(repr=False)
+    session: SecretKey
     """Of the sessions that passes open."""
 
 
 def load_keys(home: Path, issuer: str = "signin") -> Keys:
     """Makes the keys at first start and publishes their public halves, as `issuer`. Raises `StorageError`."""
     device, playback = signing_key(home, "signin-device"), signing_key(home, "signin-playback")
-    keys = Keys(device, playback, secret_key(home, "signin-session"))
+    keys = Keys(device, playback, role_secret(home, "signin-session"))
     publish_public_key(home, "device", issuer, keys.device)
     publish_public_key(home, "playback", issuer, keys.playback)
     return keys
@@ -468,7 +476,7 @@ class SignIn:
         password: _Password,
     ) -> "_Opening":
         now = self._clock.now()
-        drawn = _derived(self._keys.session, admitted.pass_id) if admitted else _drawn()
+        drawn = _derived(self._keys.session.current, admitted.pass_id) if admitted else _drawn()
         token_expires_at = now + self._device_token_lifetime_s
         session = store.Session(
             _hashed(drawn.session),
@@ -606,11 +614,14 @@ class SignIn:
         No second promise is told kept, unless the first answer is told to have reached nobody.
         """
         now = self._clock.now()
-        drawn = _derived(self._keys.session, own.pass_id)
         async with asyncio.timeout(self._limits.database_seconds_max):
             if not await self._database.read(lambda q: store.is_spent(q, own.pass_id)):
                 return None
-            found = await self._database.read(lambda q: store.session(q, _hashed(drawn.session), now))
+            for key in self._keys.session.all:
+                drawn = _derived(key, own.pass_id)
+                found = await self._database.read(partial(store.session, session_hash=_hashed(drawn.session), now=now))
+                if found is not None:
+                    break
             if found is None or found.subscriber_id != customer:
                 return Refused("pass-spent")
             who = await self._subscribers.read(lambda q: subscriber(q, found.subscriber_id))

@@ -46,8 +46,10 @@ async def read_reports(installation: Installation | BorrowedInstallation, servic
 
 async def _command(installation: Installation | BorrowedInstallation, *arguments: str) -> Any:
     """The JSON that a command prints; None when it has nothing to show."""
+    installed = ["--home", str(installation.home)]
+    installed += ["--config", str(installation.file)] if installation.file is not None else []
     process = await asyncio.create_subprocess_exec(
-        *python(["-m", "prikkfri", *arguments, "--json", "-", "--home", str(installation.home)]),
+        *python(["-m", "prikkfri", *arguments, "--json", "-", *installed]),
         env=installation.environment(),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

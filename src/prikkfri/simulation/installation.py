@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prikkfri.app.process import STANDBY, python
 from prikkfri.app.supervisor import pid_file
-from prikkfri.config import ROLES, Config, load
+from prikkfri.config import HOME_VARIABLE, ROLES, Config, load
 from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.faults import Harm
 
@@ -66,6 +66,8 @@ class Installation:
     """`PRIKKFRI_...` variables for its roles; those of whoever runs the rehearsal are not theirs."""
     launcher: Sequence[str] = ()
     """What stands before the command line of each of its processes."""
+    file: Path | None = field(default=None, init=False)
+    """It goes by that in its home."""
     _running: dict[str, _Process] = field(default_factory=dict)
 
     def configuration(self) -> Config:
@@ -157,6 +159,12 @@ def stored_at(database: str) -> dict[str, str]:
     return {"PRIKKFRI_STORAGE_URL": database} if database else {}
 
 
+def demo_settings(database: str) -> dict[str, str]:
+    """What a demo that runs goes by beside its file: settings of the shell, as every command that asks it does."""
+    names = {*os.environ} - {*without_ours(os.environ), HOME_VARIABLE}
+    return {name: os.environ[name] for name in names} | stored_at(database)
+
+
 @dataclass
 class BorrowedInstallation:
     """A Prikkfri that runs already, under its own supervisor: its roles can be hurt, and are given back.
@@ -166,12 +174,14 @@ class BorrowedInstallation:
 
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-    """What it was started with beside its file: where its databases are."""
+    """What it was started with beside its file: its ports, where its databases are."""
+    file: Path | None = None
+    """Its configuration, where that is not `prikkfri.toml` in the home."""
     _harming: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _frozen: dict[str, int] = field(default_factory=dict)
 
     def configuration(self) -> Config:
-        return load(self.home, file=None, environment=self.settings, demo=True)
+        return load(self.home, file=self.file, environment=self.settings, demo=True)
 
     def environment(self) -> dict[str, str]:
         return without_ours(os.environ) | dict(self.settings)

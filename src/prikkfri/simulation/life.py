@@ -177,5 +177,7 @@ async def live(config: Config) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m prikkfri.simulation.life")
     parser.add_argument("--home", type=Path, required=True)
-    config = load(parser.parse_args().home, file=None, environment=os.environ, demo=True)
+    parser.add_argument("--config", type=Path)
+    arguments = parser.parse_args()
+    config = load(arguments.home, file=arguments.config, environment=os.environ, demo=True)
     asyncio.run(run_until_stopped(lambda: live(config)))

@@ -20,6 +20,7 @@ from prikkfri.simulation.partners.operators import LOSES_RECEIPTS, MISDELIVERS, 
 from prikkfri.simulation.report import Check, Event, Line, Period, Question, Report
 from prikkfri.sms.canaries.stopping.service import RULE
 
+TAKEN_ON = "Every message was taken on"
 DETECTED_SECONDS_MAX = 45.0
 """A share of 5 % is found after some 150 canaries in the mean; see docs/decisions/canaries.md."""
 
@@ -126,7 +127,7 @@ def _shared_checks(truth: Truth, result: Result) -> list[Check]:
               result.messages > 0 and result.misdelivered_by_us == 0),
         Check("No message was lost", f"{result.lost} of {result.messages}", result.lost == 0),
         Check("No message came twice", f"{truth.twice()}", truth.twice() == 0),
-        Check("Every message was taken on", f"{refused} were not", refused == 0),
+        Check(TAKEN_ON, f"{refused} were not", refused == 0),
     ]  # fmt: skip
 
 

@@ -26,7 +26,14 @@ from prikkfri.errors import UsageError
 from prikkfri.simulation import demo, kickoff_result, life, misdelivery, misdelivery_result
 from prikkfri.simulation.duty import Duty
 from prikkfri.simulation.incident_reports import IncidentReport, read_incidents, read_reports
-from prikkfri.simulation.installation import BorrowedInstallation, Installation, free_ports, ports_section, stored_at
+from prikkfri.simulation.installation import (
+    BorrowedInstallation,
+    Installation,
+    demo_settings,
+    free_ports,
+    ports_section,
+    stored_at,
+)
 from prikkfri.simulation.kickoff import Evening, Say, Truth
 from prikkfri.simulation.kickoff_plan import Plan
 from prikkfri.simulation.kickoff_result import Result
@@ -50,16 +57,23 @@ OVER_SECONDS_MAX = 60.0
 
 
 async def rehearse_kickoff(
-    plan: Plan, *, say: Say, home: Path | None = None, without: Mechanism | None = None, database: str = ""
+    plan: Plan,
+    *,
+    say: Say,
+    home: Path | None = None,
+    without: Mechanism | None = None,
+    database: str = "",
+    file: Path | None = None,
 ) -> tuple[Result, list[Check], Truth, list[IncidentReport]]:
     """Stages the evening, and holds the product's account against the truth.
 
     In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
     `database`: the PostgreSQL that the demo runs on, or the server on which the rehearsal makes one of its own.
+    `file`: the configuration of the demo, where that is not in its home.
     Raises `PrikkfriError`.
     """
     if home is not None:
-        truth, told = await _kickoff_in(BorrowedInstallation(home, stored_at(database)), plan, say)
+        truth, told = await _kickoff_in(BorrowedInstallation(home, demo_settings(database), file), plan, say)
     else:
         async with a_database(database) as own:
             truth, told = await _kickoff_of_its_own(plan, say, without or Mechanism("nothing"), own)
@@ -222,15 +236,17 @@ async def rehearse_misdelivery(
     home: Path | None = None,
     without: Mechanism | None = None,
     database: str = "",
+    file: Path | None = None,
 ) -> tuple[misdelivery_result.Result, list[Check], misdelivery.Truth, list[IncidentReport], misdelivery.RouteView]:
     """Stages the misdelivery, and holds the product's account against the truth.
 
     In a temporary home, `without` a mechanism if one is named; or in `home`, against a demo that runs there.
     `database`: the PostgreSQL that the demo runs on, or the server on which the rehearsal makes one of its own.
+    `file`: the configuration of the demo, where that is not in its home.
     Raises `PrikkfriError`.
     """
     if home is not None:
-        truth, told, seen = await _misdelivery_in(BorrowedInstallation(home, stored_at(database)), plan, say)
+        truth, told, seen = await _misdelivery_in(BorrowedInstallation(home, demo_settings(database), file), plan, say)
     else:
         async with a_database(database) as own:
             truth, told, seen = await _misdelivery_of_its_own(plan, say, without or Mechanism("nothing"), own)

@@ -45,31 +45,31 @@ Told = tuple[Sequence[Check], Sequence[str]]
 Play = Callable[[Path, Say], Awaitable[Told]]
 
 
-async def play_kickoff(home: Path, say: Say, *, database: str = "") -> Told:
+async def play_kickoff(home: Path, say: Say, *, database: str = "", file: Path | None = None) -> Told:
     from prikkfri.simulation.kickoff_plan import Plan
     from prikkfri.simulation.rehearsing import rehearse_kickoff
 
-    _, checks, _, told = await rehearse_kickoff(Plan(), say=say, home=home, database=database)
+    _, checks, _, told = await rehearse_kickoff(Plan(), say=say, home=home, database=database, file=file)
     return checks, [each.incident["id"] for each in told]
 
 
-async def play_misdelivery(home: Path, say: Say, *, database: str = "") -> Told:
+async def play_misdelivery(home: Path, say: Say, *, database: str = "", file: Path | None = None) -> Told:
     from prikkfri.simulation.misdelivery import Plan
     from prikkfri.simulation.rehearsing import rehearse_misdelivery
 
-    _, checks, _, told, _ = await rehearse_misdelivery(Plan(), say=say, home=home, database=database)
+    _, checks, _, told, _ = await rehearse_misdelivery(Plan(), say=say, home=home, database=database, file=file)
     return checks, [each.incident["id"] for each in told]
 
 
-def plays_of(config: Config) -> dict[Evening, Play]:
+def plays_of(config: Config, file: Path | None = None) -> dict[Evening, Play]:
     """What can be played against the demo, wherever its databases are.
 
     What they need is imported when they are wanted: a demo waits for hours between two of them.
     """
     database = config.storage.url
     return {
-        "kickoff": partial(play_kickoff, database=database),
-        "misdelivery": partial(play_misdelivery, database=database),
+        "kickoff": partial(play_kickoff, database=database, file=file),
+        "misdelivery": partial(play_misdelivery, database=database, file=file),
     }
 
 
@@ -153,7 +153,8 @@ async def keep_stage(config: Config, clock: Clock, plays: dict[Evening, Play], *
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m prikkfri.simulation.stage")
     parser.add_argument("--home", type=Path, required=True)
-    config = load(parser.parse_args().home, file=None, environment=os.environ, demo=True)
-    asyncio.run(
-        run_until_stopped(lambda: keep_stage(config, SystemClock(), plays_of(config), poll_seconds=POLL_SECONDS))
-    )
+    parser.add_argument("--config", type=Path)
+    arguments = parser.parse_args()
+    config = load(arguments.home, file=arguments.config, environment=os.environ, demo=True)
+    plays = plays_of(config, arguments.config)
+    asyncio.run(run_until_stopped(lambda: keep_stage(config, SystemClock(), plays, poll_seconds=POLL_SECONDS)))

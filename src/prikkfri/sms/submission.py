@@ -168,6 +168,8 @@ def _unsupported(message: ShortMessage) -> Refusal | None:
         return Refusal(Status.INVALID_REPLACE_FLAG, "no-replacing")
     if message.default_message_id:
         return Refusal(Status.INVALID_DEFAULT_MESSAGE, "no-default-message")
+    if message.octets and message.tlv(Tag.MESSAGE_PAYLOAD):  # 4.4.1: of two texts one would be lost
+        return Refusal(Status.INVALID_MESSAGE_LENGTH, "two-texts")
     return None
 
 

@@ -6,11 +6,13 @@ nobody reads the one without the other while they are replaced.
 """
 
 import ipaddress
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from prikkfri.errors import StorageError, UsageError
 from prikkfri.storage.keys import write_whole
@@ -51,26 +53,107 @@ def authority_key_file(home: Path) -> Path:
     return home / "tls" / "ca.key"
 
 
+def next_authority_key_file(home: Path) -> Path:
+    return home / "tls" / "ca.next.key"
+
+
 def make_authority(home: Path, operator: str, now: float) -> Certificate:
     """Makes the installation's authority, or renews it for ten years more with the key that it has.
 
-    What it has signed is believed with the old certificate as with the new. Raises `StorageError`.
+    What it has signed is believed with the old certificate as with the new; another one that is believed beside it
+    stays so. Raises `StorageError`.
     """
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    _refuse_elsewhere(home)
+    if authority_key_file(home).exists():
+        key = _authority_key(authority_key_file(home))
+    else:
+        key = _new_key(authority_key_file(home))
+    made, others = _authority(key, operator, now), []
+    with suppress(StorageError):  # it is made anew, whatever is there
+        others = [each for each in _authorities(home) if each.public_key() != key.public_key()]
+    _write_authorities(home, [made, *others])
+    return _described(made)
+
+
+def replace_authority(home: Path, operator: str, now: float) -> tuple[Literal["believed", "signs"], Certificate]:
+    """Another authority in place of the one that there is, in two steps; each is to be taken to all machines.
+
+    At first the next one is `believed` beside the present one, and signs nothing; then it `signs`, and the earlier one
+    is believed until `forget_authority`. Raises `StorageError`, and `UsageError` with the mend.
+    """
+    _refuse_elsewhere(home)
+    if not authority_key_file(home).exists():
+        raise UsageError(f"--home {home}: there is no authority yet; `prikkfri keys authority` makes one")
+    following, had = next_authority_key_file(home), _authorities(home)
+    if not following.exists():
+        if len(had) > 1:
+            raise UsageError(
+                f"--home {home}: the one before is believed still; when every machine shows a certificate of the"
+                " present one, `prikkfri keys authority --forget`"
+            )
+        made = _authority(key := _fresh_key(), operator, now)
+        write_whole(following, _pem(key), mode=0o600)
+        _write_authorities(home, [*had, made])
+        return "believed", _described(made)
+    key = _authority_key(following)
+    [made, *_] = [each for each in had if each.public_key() == key.public_key()] or [_authority(key, operator, now)]
+    _write_authorities(home, [made, *(each for each in had if each.public_key() != key.public_key())])
+    os.replace(following, authority_key_file(home))
+    return "signs", _described(made)
+
+
+def forget_authority(home: Path) -> Certificate:
+    """Whom the authority has replaced is believed no more. Raises `UsageError` when it has not signed yet."""
+    _refuse_elsewhere(home)
+    if next_authority_key_file(home).exists():
+        raise UsageError(f"--home {home}: the next authority signs nothing yet; `prikkfri keys authority --replace`")
+    key = _authority_key(authority_key_file(home))
+    [own, *_] = [each for each in _authorities(home) if each.public_key() == key.public_key()]
+    _write_authorities(home, [own])
+    return _described(own)
+
+
+def read_authorities(home: Path) -> list[Certificate]:
+    """Those that every machine believes, the one that signs first. Raises `StorageError`."""
+    return [_described(each) for each in _authorities(home)]
+
+
+def _refuse_elsewhere(home: Path) -> None:
+    if authority_file(home).exists() and not authority_key_file(home).exists():
+        raise UsageError(f"--home {home}: the authority's key, tls/ca.key, lies on another machine; change it there")
+
+
+def _authorities(home: Path) -> "list[x509.Certificate]":
+    try:
+        return _read_all(authority_file(home))
+    except FileNotFoundError:
+        return []
+
+
+def _write_authorities(home: Path, found: "Sequence[x509.Certificate]") -> None:
+    write_whole(authority_file(home), b"".join(each.public_bytes(_encoding()) for each in found))
+
+
+def _fresh_key() -> "ec.EllipticCurvePrivateKey":
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    if authority_file(home).exists() and not authority_key_file(home).exists():
-        raise UsageError(f"--home {home}: the authority's key, tls/ca.key, lies on another machine; renew it there")
-    if authority_key_file(home).exists():
-        key = _authority_key(home)
-    else:
-        key = ec.generate_private_key(ec.SECP256R1())
-        write_whole(authority_key_file(home), _pem(key), mode=0o600)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _new_key(file: Path) -> "ec.EllipticCurvePrivateKey":
+    key = _fresh_key()
+    write_whole(file, _pem(key), mode=0o600)
+    return key
+
+
+def _authority(key: "ec.EllipticCurvePrivateKey", operator: str, now: float) -> "x509.Certificate":
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"Prikkfri of {operator}"[:64])])
     begins, ends = _span(now, AUTHORITY_DAYS)
     usage = dict.fromkeys(_USAGES, False) | {"key_cert_sign": True, "crl_sign": True}
-    made = (
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -83,8 +166,6 @@ def make_authority(home: Path, operator: str, now: float) -> Certificate:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    write_whole(authority_file(home), made.public_bytes(_encoding()))
-    return _described(made)
 
 
 def make_machine(home: Path, names: Sequence[str], now: float, *, into: Path | None = None) -> Certificate:
@@ -100,7 +181,11 @@ def make_machine(home: Path, names: Sequence[str], now: float, *, into: Path | N
     if not authority_key_file(home).exists():
         elsewhere = "lies on another machine: make it there" if authority_file(home).exists() else "is not made yet"
         raise UsageError(f"--home {home}: the authority's key {elsewhere}; `prikkfri keys authority` makes one")
-    authority, key = _read(authority_file(home)), ec.generate_private_key(ec.SECP256R1())
+    signing, key = _authority_key(authority_key_file(home)), ec.generate_private_key(ec.SECP256R1())
+    signers = [each for each in _authorities(home) if each.public_key() == signing.public_key()]
+    if not signers:
+        raise UsageError(f"--home {home}: tls/ca.pem is not of tls/ca.key; `prikkfri keys authority` makes it anew")
+    [authority, *_] = signers
     begins, ends = _span(now, MACHINE_DAYS)
     try:
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
@@ -120,10 +205,8 @@ def make_machine(home: Path, names: Sequence[str], now: float, *, into: Path | N
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         .add_extension(alternatives, critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(_authority_key(home).public_key()), critical=False
-        )
-        .sign(_authority_key(home), hashes.SHA256())
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
+        .sign(signing, hashes.SHA256())
     )
     target = into or home
     if into is not None:
@@ -141,21 +224,24 @@ def read_certificate(path: Path) -> Certificate | None:
 
 
 def _read(path: Path) -> "x509.Certificate":
+    return _read_all(path)[0]
+
+
+def _read_all(path: Path) -> "list[x509.Certificate]":
     from cryptography import x509
 
     content = path.read_bytes()
     try:
-        return x509.load_pem_x509_certificates(content)[0]
+        return x509.load_pem_x509_certificates(content)
     except ValueError:
         raise StorageError(f"{path}: not a certificate in PEM; make it with `prikkfri keys machine`") from None
 
 
-def _authority_key(home: Path) -> "ec.EllipticCurvePrivateKey":
+def _authority_key(path: Path) -> "ec.EllipticCurvePrivateKey":
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    path = authority_key_file(home)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +28,15 @@ SIGNING_KEYS: Mapping[str, tuple[Use, str]] = {
     "door-pass": ("pass", "door"),
 }
 """What each is for, and who signs by it."""
+SECRETS: Mapping[str, str] = {
+    "door-ticket": "door",
+    "signin-session": "signin",
+    "signin-codes": "signin",
+    "console": "assurance",
+}
+"""Secrets that one role alone knows, and which: nobody else checks by them."""
+EARLIER_MAX = 12
+"""Of one secret, the newest: what was made by an older one is good no more."""
 PUBLISHED_MAX = 12
 """Of one issuer and use, the newest: whoever reads them takes no more than 256 in all."""
 
@@ -40,6 +49,33 @@ class SigningKey:
     def become(self, other: "SigningKey") -> None:
         """Signs as that one from now on."""
         self.kid, self.private = other.kid, other.private
+
+
+@dataclass
+class SecretKey:
+    """A secret of one role: by `current` something is made, by any of `all` it may have been."""
+
+    current: bytes = field(repr=False)
+    others: tuple[bytes, ...] = field(default=(), repr=False)
+    """The next one, as another process may be quicker, and earlier ones, the newest first."""
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        return (self.current, *self.others)
+
+
+def role_secret(home: Path, name: str) -> SecretKey:
+    """The secret of a role, made if missing, with those that were before it. Raises `StorageError`."""
+    return SecretKey(secret_key(home, name), earlier_secrets(home, name))
+
+
+def earlier_secrets(home: Path, name: str) -> tuple[bytes, ...]:
+    """Of `HOME/keys/NAME.earlier.key`, one a line, the newest first. Raises `StorageError`."""
+    try:
+        lines = secret_file(home, f"{name}.earlier").read_bytes().split()
+    except FileNotFoundError:
+        return ()
+    return tuple(_decoded(secret_file(home, f"{name}.earlier"), line) for line in lines[:EARLIER_MAX])
 
 
 def signing_key(home: Path, name: str) -> SigningKey:
@@ -79,7 +115,7 @@ def read_signing_key(path: Path, name: str) -> SigningKey:
 
 
 def make_next_key(home: Path, name: str) -> Path:
-    """Makes the next of a signing key or of a command key (`NAME-command`), for the role that owns it to take up.
+    """Makes the next of a signing key, a role's secret or a command key (`NAME-command`), for its role to take up.
 
     Raises `UsageError` when the key itself is not here, or the next one is there already.
     """
@@ -196,9 +232,19 @@ def _secret(home: Path, name: str) -> bytes:
 def read_secret(path: Path) -> bytes:
     """What a file holds of 32 random octets, in base64url. Raises `StorageError` when it holds none."""
     content = path.read_bytes().strip()
+    _decoded(path, content)
+    return content
+
+
+def secret_octets(path: Path) -> bytes:
+    """The 32 random octets that a file holds. Raises `StorageError` when it holds none."""
+    return base64.urlsafe_b64decode(read_secret(path))
+
+
+def _decoded(path: Path, content: bytes) -> bytes:
     try:
-        if len(base64.urlsafe_b64decode(content)) == 32:
-            return content
+        if len(octets := base64.urlsafe_b64decode(content)) == 32:
+            return octets
     except ValueError:
         pass
     raise StorageError(f"{path}: not 32 bytes in base64url; {NEW_KEY}")

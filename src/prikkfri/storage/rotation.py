@@ -2,26 +2,34 @@
 
 A person has the next key made (`HOME/keys/NAME.next.pem`, `HOME/keys/NAME.next.key`); the role that owns the key does
 the rest, also over its own restarts. What the earlier key signed is believed as before; the earlier command key is
-taken until the next rotation, since other machines have copies of it.
+taken until the next rotation, since other machines have copies of it. By an earlier secret of a role nothing more is
+made.
 """
 
+import base64
+import fcntl
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prikkfri.clock import Clock
 from prikkfri.errors import StorageError
 from prikkfri.storage.keys import (
+    EARLIER_MAX,
     SIGNING_KEYS,
+    SecretKey,
     SigningKey,
     command_key,
+    earlier_secrets,
     publish_public_key,
     read_secret,
     read_signing_key,
+    role_secret,
     secret_file,
+    secret_octets,
     signing_file,
     write_whole,
 )
@@ -118,8 +126,77 @@ class KeyRotation:
             log.info("%s signs from now on, as in another process", now.kid)
 
 
+class SecretRotation:
+    """One secret of a role. What was made by an earlier one stays good: twelve are kept."""
+
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        key: SecretKey,
+        clock: Clock,
+        *,
+        is_busy: Callable[[], bool] = lambda: False,
+        limits: StorageLimits = LIMITS,
+    ) -> None:
+        """`key` becomes the next one, unless something `is_busy` for which it must stay the same."""
+        self._home = home
+        self._name = name
+        self._key = key
+        self._clock = clock
+        self._is_busy = is_busy
+        self._limits = limits
+        self._next = b""
+        self._since = math.inf
+
+    async def follow(self) -> None:
+        """Until cancelled."""
+        await _following(self.step, f"the next key {self._name}", self._clock, self._limits)
+
+    def step(self) -> None:
+        """Knows the next key, or uses it from now on. Raises `StorageError` and `OSError`."""
+        with _one_at_a_time(self._home):
+            self._step()
+
+    def _step(self) -> None:
+        file, following = secret_file(self._home, self._name), secret_file(self._home, f"{self._name}.next")
+        if not following.exists():
+            self._next = b""
+        elif (later := secret_octets(following)) != self._next:
+            self._next, self._since = later, self._clock.monotonic()
+            log.info("a next key %s is known", self._name)
+        elif self._clock.monotonic() - self._since >= self._limits.key_published_seconds and not self._is_busy():
+            # In this order: whatever it breaks off between, no key by which something was made is lost.
+            earlier = (secret_octets(file), *earlier_secrets(self._home, self._name))
+            lines = [base64.urlsafe_b64encode(each) for each in dict.fromkeys(earlier)][:EARLIER_MAX]
+            write_whole(secret_file(self._home, f"{self._name}.earlier"), b"\n".join(lines) + b"\n", mode=0o600)
+            os.replace(following, file)
+            self._next = b""
+            log.info("there is a new key %s; what the earlier ones made stays good", self._name)
+        now = role_secret(self._home, self._name)
+        self._key.current, others = now.current, (self._next, *now.others)
+        self._key.others = tuple(each for each in dict.fromkeys(others) if each and each != now.current)
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Of the processes on a home one changes keys at a time; it takes a moment."""
+    folder = home / "run"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.open(folder / "keys.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
 class AcceptedKeys:
-    """The command keys by which a role may be told something, by what they were when it was put together."""
+    """The command keys by which a role may be told something, by what they were when it was put together.
+
+    The owner notes of each what it has come to (`NAME-command.own.key`, which no other machine has): what a copy from
+    elsewhere puts back in its place is found out, and undone.
+    """
 
     def __init__(self, home: Path, names: Sequence[str], clock: Clock, *, limits: StorageLimits = LIMITS) -> None:
         """Raises `StorageError`."""
@@ -127,8 +204,11 @@ class AcceptedKeys:
         self._clock = clock
         self._limits = limits
         self._built = {name: command_key(home, name) for name in names}
+        self._seen: list[int] = []
         self.others: dict[str, str] = {}
         """What else is taken: in place of which key it comes. An empty one lets nobody in."""
+        for name in names:
+            self._put_back(name)
         self._read()
 
     async def follow(self) -> None:
@@ -137,26 +217,62 @@ class AcceptedKeys:
 
     def step(self) -> None:
         """Takes what is next, and keeps taking what is now. Raises `StorageError` and `OSError`."""
-        for name in self._built:
-            key = secret_file(self._home, f"{name}-command")
-            following = secret_file(self._home, f"{name}-command.next")
-            if not following.exists():
-                continue
-            later = read_secret(following).decode()
-            self.others[later] = self._built[name]  # before anybody can send it
-            write_whole(secret_file(self._home, f"{name}-command.earlier"), key.read_bytes(), mode=0o600)
-            os.replace(following, key)
+        if self._stamps() == self._seen and not any(self._file(name, ".next").exists() for name in self._built):
+            return
+        with _one_at_a_time(self._home):
+            for name in self._built:
+                self._put_back(name)
+                self._take_next(name)
             self._read()
-            log.info("the command key %s is a new one; the earlier one is taken until the next", name)
+
+    def _take_next(self, name: str) -> None:
+        key, following = self._file(name), self._file(name, ".next")
+        if not following.exists():
+            return
+        later = read_secret(following)
+        self.others[later.decode()] = self._built[name]  # before anybody can send it
+        write_whole(self._file(name, ".earlier"), key.read_bytes(), mode=0o600)
+        write_whole(self._file(name, ".own"), later, mode=0o600)
+        os.replace(following, key)
+        log.info("the command key %s is a new one; the earlier one is taken until the next", name)
+
+    def _put_back(self, name: str) -> None:
+        """What another machine's copy has put in the place of a key that was changed is taken away again."""
+        key, own = self._file(name), self._file(name, ".own")
+        if not own.exists() or not key.exists() or (there := read_secret(key)) == (ours := read_secret(own)):
+            return
+        earlier = self._file(name, ".earlier")
+        if earlier.exists() and read_secret(earlier) == there:
+            log.warning("the command key %s was put back from elsewhere: the newer one is in its place again", name)
+            write_whole(key, ours, mode=0o600)
+        elif not self._file(name, ".next").exists():  # a person has put another one there: that is a change, too
+            write_whole(earlier, ours, mode=0o600)
+            write_whole(own, there, mode=0o600)
+
+    def _file(self, name: str, which: str = "") -> Path:
+        return secret_file(self._home, f"{name}-command{which}")
+
+    def _stamps(self) -> list[int]:
+        return [_changed_at(self._file(name, which)) for name in self._built for which in ("", ".earlier")]
 
     def _read(self) -> None:
         others: dict[str, str] = {}
         for name, built in self._built.items():
             taken = {command_key(self._home, name)}
-            earlier = secret_file(self._home, f"{name}-command.earlier")
+            earlier = self._file(name, ".earlier")
             if earlier.exists():
                 taken.add(read_secret(earlier).decode())
             others |= {key: built for key in taken if key != built}
             if built not in taken:
                 others[built] = ""
         self.others = others
+        self._seen = self._stamps()
+
+
+def _changed_at(file: Path) -> int:
+    """0: it is not there."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return 0
+    return found.st_mtime_ns ^ found.st_ino

@@ -32,7 +32,8 @@ from prikkfri.protocols import openapi
 from prikkfri.protocols.money import Language
 from prikkfri.storage import Database, Location, Queries, open_database, open_reader, open_spool_reader
 from prikkfri.storage.device_tokens import DeviceTokens
-from prikkfri.storage.keys import CallersKeys, command_key, secret_key, write_whole
+from prikkfri.storage.keys import CallersKeys, command_key, role_secret, write_whole
+from prikkfri.storage.rotation import SecretRotation
 from prikkfri.subscribers.service import subscribers_named
 from prikkfri.subscribers.store import (
     products_at,
@@ -182,7 +183,9 @@ async def build(config: Config, clock: Clock) -> Role:
         await database.close()
 
     tokens = DeviceTokens(config.home, clock)
-    people = Console(database, clock=clock, key=secret_key(config.home, "console"))
+    console_key = role_secret(config.home, "console")
+    people = Console(database, clock=clock, key=console_key)
+    rotation = SecretRotation(config.home, "console", console_key, clock)
     personal = Personal(
         database,
         incidents=response.register,
@@ -215,7 +218,7 @@ async def build(config: Config, clock: Clock) -> Role:
 
     return Role(
         edge,
-        work=(service.run, response.run, personal.run, measure, tokens.follow, *following(identity)),
+        work=(service.run, response.run, personal.run, measure, tokens.follow, rotation.follow, *following(identity)),
         counters=service.counters,
         close=close,
     )

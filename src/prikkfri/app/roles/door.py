@@ -11,7 +11,7 @@ from prikkfri.door.service import Door, asking_signin, load_keys
 from prikkfri.journal.http import serving_journal
 from prikkfri.storage.device_tokens import DeviceTokens
 from prikkfri.storage.keys import command_key
-from prikkfri.storage.rotation import KeyRotation
+from prikkfri.storage.rotation import KeyRotation, SecretRotation
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -53,6 +53,7 @@ async def build(config: Config, clock: Clock) -> Role:
             spool.run,
             trimming_spool(spool, config, clock),
             *following(identity),
+            SecretRotation(config.home, "door-ticket", keys.ticket, clock, is_busy=lambda: service.draws_lots).follow,
             KeyRotation(config.home, "door-playback", keys.playback, clock, issuer=issuer).follow,
             KeyRotation(
                 config.home, "door-pass", keys.admission, clock, published=service.read_pass_keys, issuer=issuer

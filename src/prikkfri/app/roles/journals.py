@@ -9,7 +9,7 @@ from prikkfri.app.roles import Work
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.config import Config, process_name
 from prikkfri.errors import InDoubt, StorageError
-from prikkfri.journal import Journal, JournalLimits, Spool, open_journal, taken_to, trim
+from prikkfri.journal import Journal, JournalLimits, Spool, let_go, open_journal, taken_to, trim
 from prikkfri.journal.limits import LIMITS as JOURNAL_LIMITS
 from prikkfri.storage import Location, open_spool
 
@@ -74,5 +74,11 @@ def _trimming(
 
 
 async def _trim(journal: Journal, config: Config, now: float, held_max: int | None) -> None:
+    kept_seconds = config.journal.kept_days * 86_400
+    for gone in await let_go(journal.database, journal.stream, now=now, silent_seconds=max(kept_seconds, 86_400)):
+        log.warning(
+            "%s has not said for %.0f days how much of the stream %s it has stored: trimming waits for it no more",
+            gone, config.journal.kept_days, journal.stream,
+        )  # fmt: skip
     taken = await taken_to(journal.database, journal.stream, incarnation=journal.incarnation)
     await trim(journal, taken_to=taken, written_before=now - config.journal.kept_days * 86_400, held_max=held_max)

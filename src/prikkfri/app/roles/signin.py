@@ -25,8 +25,8 @@ from prikkfri.signin.personal import http as personal_http
 from prikkfri.signin.personal.service import Personal
 from prikkfri.signin.service import SignIn, load_keys
 from prikkfri.storage import open_database
-from prikkfri.storage.keys import command_key, read_public_keys, secret_key
-from prikkfri.storage.rotation import KeyRotation
+from prikkfri.storage.keys import command_key, read_public_keys, role_secret
+from prikkfri.storage.rotation import KeyRotation, SecretRotation
 
 log = logging.getLogger("prikkfri.signin")
 
@@ -78,6 +78,7 @@ async def build(config: Config, clock: Clock) -> Role:
         assert account is not None
         return await sent(client, config.roles.sms.internal, account, config.operator, number, text)
 
+    codes_key = role_secret(config.home, "signin-codes")
     passwords = Passwords(
         database=database,
         subscribers=subscribers,
@@ -87,7 +88,7 @@ async def build(config: Config, clock: Clock) -> Role:
         send=send if account else None,
         revoked=service.publish_revoked_soon,
         config=config,
-        key=secret_key(config.home, "signin-codes"),
+        key=codes_key,
         clock=clock,
     )
 
@@ -95,6 +96,8 @@ async def build(config: Config, clock: Clock) -> Role:
         device_keys.update(jwt.read_jwks(read_public_keys(config.home, "device")))
 
     rotations = (
+        SecretRotation(config.home, "signin-session", keys.session, clock).follow,
+        SecretRotation(config.home, "signin-codes", codes_key, clock).follow,
         KeyRotation(config.home, "signin-device", keys.device, clock, published=know_next_key, issuer=issuer).follow,
         KeyRotation(config.home, "signin-playback", keys.playback, clock, issuer=issuer).follow,
     )

@@ -4,6 +4,7 @@ Nothing here needs the customers' sign-in: the console must stand when that does
 """
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import re
@@ -26,6 +27,7 @@ from prikkfri.protocols.guessing import Guesses, Key, Limit, acquaintance, stran
 from prikkfri.protocols.guessing import Limits as GuessingLimits
 from prikkfri.protocols.networks import network_of
 from prikkfri.storage import Database
+from prikkfri.storage.keys import SecretKey
 
 T = TypeVar("T")
 
@@ -42,7 +44,8 @@ GUESSING = GuessingLimits(network=Limit(60, 900))
 """Fewer from one network than for customers: behind it stand a few people on duty."""
 CODES = Limit(10, 3_600)
 """Of one account: whoever has its password finds a code in a year by luck of 1 in 4."""
-SALT = re.compile(r"[A-Za-z0-9_-]{22}")
+SALT = re.compile(r"(?:([A-Za-z0-9_-]{8})\.)?[A-Za-z0-9_-]{22}")
+"""With the name of the key before it by which the secret is made; of the first key that there was it may be missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +114,13 @@ class Console:
     """Accounts, sessions and looks."""
 
     def __init__(
-        self, database: Database, *, clock: Clock, key: bytes, limits: Limits = LIMITS, hasher: PasswordHasher = HASHER
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        key: SecretKey,
+        limits: Limits = LIMITS,
+        hasher: PasswordHasher = HASHER,
     ) -> None:
         """`key`: random, and kept elsewhere than the database."""
         self._database = database
@@ -226,7 +235,7 @@ class Console:
 
     def offer_codes(self, name: str) -> tuple[str, bytes]:
         """A salt and the secret that comes of it, for an authenticator; of no effect until `begin_codes`."""
-        salt = secrets.token_urlsafe(16)
+        salt = f"{_key_name(self._key.current)}.{secrets.token_urlsafe(16)}"
         return salt, self._code_secret(name, salt)
 
     def secret_of(self, name: str, salt: str) -> bytes:
@@ -250,7 +259,11 @@ class Console:
 
     def _code_secret(self, name: str, salt: str) -> bytes:
         """Whoever reads the database alone cannot tell it."""
-        return hmac.digest(self._key, f"{salt}/{name}".encode(), "sha256")[: one_time.SECRET_BYTES]
+        named = SALT.fullmatch(salt)
+        known = {_key_name(key): key for key in self._key.all}
+        # What is made by a key that is no more is made by none that anybody knows.
+        key = known.get(named[1], secrets.token_bytes(32)) if named and named[1] else self._key.all[-1]
+        return hmac.digest(key, f"{salt}/{name}".encode(), "sha256")[: one_time.SECRET_BYTES]
 
     async def _open_session(self, name: str) -> str:
         token, now = secrets.token_urlsafe(32), self._clock.now()
@@ -336,6 +349,10 @@ class Console:
 
     async def accesses(self) -> list[CustomerAccess]:
         return await self._database.read(lambda q: store.accesses(q, most=self._limits.accesses_shown_max))
+
+
+def _key_name(key: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(key).digest()[:6]).decode()
 
 
 def _digest(token: str) -> str:

@@ -129,7 +129,7 @@ class PostIncidentWork:
     async def _save(self, incident: Incident, before: Impact, made: Impact, incomplete: str) -> Incident | None:
         """The incident with its new list, and what that gives by the rule; None when the list is as it was."""
         change = await asyncio.to_thread(lambda: ListChange.between({hit.key: hit for hit in before.hits}, made.hits))
-        if not change:
+        if not change and made.figures == before.figures:
             return None
         now = self._clock.now()
         due: Sequence[ServiceCredit] = ()

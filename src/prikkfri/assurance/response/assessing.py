@@ -83,7 +83,7 @@ def settled(
     """Of them, who came back since."""
     found: list[SettledPromise] = []
     for outcome in outcomes:
-        if outcome.observed and outcome.step == JOIN:
+        if outcome.observed and outcome.step == JOIN and outcome.promise:
             joined[outcome.promise] = asking_of(outcome)
         if outcome.step == RETURN and (asking := mistyped.pop(outcome.promise, None)) is not None:
             returned[outcome.promise] = asking
@@ -110,8 +110,17 @@ def settled(
             continue
         if (deadline := _deadline(asking, expectations)) <= now:
             found.append(_unanswered(asking, deadline, expectations))
-    found.sort(key=lambda each: each.at)
+    found.sort(key=_order)
     return found
+
+
+def _order(each: SettledPromise) -> tuple[float, float, bool]:
+    return each.at, each.asked, each.kept
+
+
+def in_order(promises: Iterable[SettledPromise]) -> list[SettledPromise]:
+    """Oldest first, and of one moment always the same."""
+    return sorted(promises, key=lambda each: (*_order(each), each.segment))
 
 
 def _deadline(asking: Outcome, expectations: Expectations) -> float:

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 
 from prikkfri.assurance import incidents, plain, recovery, status
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.impact import Holder, Impact, Scope, impact
+from prikkfri.assurance.impact import Impact, Scope
 from prikkfri.assurance.incidents import Fact, Incident, Load
 from prikkfri.assurance.loads import LAYERS, STEPS
 from prikkfri.assurance.localisation import place, with_alarmed
 from prikkfri.assurance.programmes import Programmes, last_ended, most_watched_channel
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.response import assessing
+from prikkfri.assurance.response.history import History
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.tally import Bucket, Expectation
+from prikkfri.assurance.tally import Bucket
 from prikkfri.journal import Outcome
 
 BEFORE_SECONDS = 600.0
@@ -37,8 +38,6 @@ class EvaluationContext:
     """Some stream cannot be read just now."""
     contacts: Sequence[tuple[float, float]] | None
     """Contacts with customer service, by (time, count); None when no such signal is taken in."""
-    holder: Holder
-    expectations: Mapping[tuple[str, str], Expectation]
     criteria: recovery.Criteria
     programmes: Programmes = field(default_factory=dict)
     """What is on, as playout last told."""
@@ -61,26 +60,28 @@ class Evaluation:
     """By the data just now, or by a person since the last look: its list is to be frozen."""
 
 
-def evaluate(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, *, now: float) -> Evaluation:
-    """`outcomes`: those of the incident's service from `BEFORE_SECONDS` before it began up to `now`, oldest first."""
-    promises = assessing.settled(outcomes, now=now, expectations=grounds.expectations)
+def evaluate(incident: Incident, history: History, grounds: EvaluationContext, *, now: float) -> Evaluation:
+    """`history`: of the incident's service from `BEFORE_SECONDS` before it began up to `now`."""
+    promises = history.promises()
     ours = assessing.outside(promises, grounds.others)
-    incident = _loaded(_placed(incident, ours, grounds, now), outcomes, grounds)
+    incident = _loaded(_placed(incident, ours, grounds, now), history, grounds)
     if incident.state != "suspected":
         # A rule that acts on what it sees is one sign, not two: it does not confirm what it has raised itself.
-        for fact in assessing.done(outcomes, incident):
+        for fact in assessing.done(history.acts, incident):
             incident = incidents.apply_fact(incident, fact)
-    pictures = assessing.pictures(outcomes)
+    pictures = assessing.pictures(history.acts)
     judged = _with_pictures(
         incident,
-        _judge(incident, promises, _ended(incident, outcomes, grounds, now), grounds, now),
+        _judge(incident, promises, _ended(incident, history, grounds, now), grounds, now),
         pictures,
         grounds,
         now,
     )
-    made = impact_of(incident, outcomes, grounds, now=now)
+    made = impact_of(incident, history, now=now)
     hits = made.seen
-    if incidents.about_arriving(incident) and incidents.of_few(*_people(incident, outcomes, grounds, now)):
+    if incidents.about_arriving(incident) and incidents.of_few(
+        *history.people(incident.segments, since=incident.since)
+    ):
         hits = 0
     else:
         gone = [alarm for alarm in incident.alarms if _gone(assessing.picture_channel(alarm), pictures)]
@@ -96,10 +97,9 @@ def evaluate(incident: Incident, outcomes: Sequence[Outcome], grounds: Evaluatio
     if just_resolved:
         last_broken = assessing.last_broken(promises, incident.segments, since=incident.since)
         incident = replace(incident, ended_at=last_broken or incident.resolved_at)
-        made = impact_of(incident, outcomes, grounds, now=now)
-    asked = assessing.asking(
-        outcomes, status.steps_of(incident.segments), since=incident.since, until=until(incident, now)
-    )
+        made = impact_of(incident, history, now=now)
+    steps = status.steps_of(incident.segments)
+    asked = history.asking(steps, since=incident.since, until=until(incident, now))
     incident = replace(incident, hit=made.seen, asked=max(asked, made.seen))
     return Evaluation(incident, judged, made, just_resolved)
 
@@ -109,10 +109,9 @@ def until(incident: Incident, now: float) -> float:
     return now if incident.open or incident.ended_at is None else incident.ended_at + 0.001
 
 
-def impact_of(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, *, now: float) -> Impact:
+def impact_of(incident: Incident, history: History, *, now: float) -> Impact:
     """Who was hit by it, as known now."""
-    scope = Scope(incident.segments, incident.since, until(incident, now))
-    return impact(outcomes, scope, now=now, holder=grounds.holder, expectations=grounds.expectations)
+    return history.impact(Scope(incident.segments, incident.since, until(incident, now)))
 
 
 def _usually(
@@ -146,12 +145,7 @@ def _placed(
     return replace(incident, since=assessing.began(promises, incident.segments, since=since))
 
 
-def _people(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, now: float) -> tuple[int, int]:
-    since, expectations = incident.since, grounds.expectations
-    return assessing.people(outcomes, incident.segments, since=since, now=now, expectations=expectations)
-
-
-def _loaded(incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext) -> Incident:
+def _loaded(incident: Incident, history: History, grounds: EvaluationContext) -> Incident:
     """With the crowd that came up to its opening and the capacity of that time: assessed once, and never again.
 
     What the machines take under a fault, and who comes after it has begun, is no cause of it.
@@ -160,17 +154,15 @@ def _loaded(incident: Incident, outcomes: Sequence[Outcome], grounds: Evaluation
     if incident.load is not None or grounds.capacity is None or layer is None:
         return incident
     since, until = incident.since - LOAD_BEFORE_SECONDS, incident.opened_at
-    came = (outcome for outcome in outcomes if since <= outcome.time < until)
+    came = (outcome for outcome in history.usual if since <= outcome.time < until)
     peak = assessing.peak_per_second(came, step=STEPS[layer], over_seconds=LOAD_STRETCH_SECONDS)
     return replace(incident, load=Load(layer, peak, *grounds.capacity))
 
 
-def _ended(
-    incident: Incident, outcomes: Sequence[Outcome], grounds: EvaluationContext, now: float
-) -> tuple[str, float] | None:
+def _ended(incident: Incident, history: History, grounds: EvaluationContext, now: float) -> tuple[str, float] | None:
     """The programme that people had come for before the incident, if it has ended since then; and when."""
     since = incident.since - BEFORE_SECONDS
-    channel = most_watched_channel(outcome for outcome in outcomes if since <= outcome.time < incident.since)
+    channel = most_watched_channel(outcome for outcome in history.usual if since <= outcome.time < incident.since)
     programme = last_ended(grounds.programmes.get(channel, ()), since=since, now=now)
     return (programme.title, programme.stop) if programme is not None else None
 

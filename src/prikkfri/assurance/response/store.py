@@ -128,7 +128,7 @@ async def save_impact(
     """
     if change is None:
         await transaction.execute("DELETE FROM incident_hit WHERE incident = :id", {"id": identifier})
-    found = change or ListChange.between({}, impact.hits)
+    found = change if change is not None else ListChange.between({}, impact.hits)
     for gone in in_parts(found.gone, ROWS_AT_ONCE):
         await transaction.execute_many(
             "DELETE FROM incident_hit WHERE incident = :incident AND person = :person",

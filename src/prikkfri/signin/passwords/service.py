@@ -29,6 +29,7 @@ from prikkfri.signin.passwords import codes, store
 from prikkfri.signin.passwords.limits import LIMITS, PasswordLimits
 from prikkfri.signin.passwords.store import Code, Link
 from prikkfri.storage import Database, Queries, Transaction
+from prikkfri.storage.keys import SecretKey
 from prikkfri.subscribers.numbers import e164
 from prikkfri.subscribers.store import subscriber, subscriber_by_login, subscriptions_of
 from prikkfri.subscribers.subscriptions import Subscriber
@@ -98,7 +99,7 @@ class Passwords:
         send: Send | None,
         revoked: Callable[[], None],
         config: Config,
-        key: bytes,
+        key: SecretKey,
         clock: Clock,
         limits: PasswordLimits = LIMITS,
     ) -> None:
@@ -222,7 +223,7 @@ class Passwords:
                 secrets.token_urlsafe(16),
                 who.id,
                 wanted.device,
-                codes.code_hash(self._key, who.id, wanted.device, code),
+                codes.code_hash(self._key.current, who.id, wanted.device, code),
                 now,
                 now + self._limits.code_seconds,
                 self._limits.code_tries,
@@ -277,11 +278,12 @@ class Passwords:
         now = self._clock.now()
         who = await self._who(wanted.login, now)
         subscriber_id = who.id if who else ""
-        given = codes.code_hash(self._key, subscriber_id, wanted.device, codes.plain(wanted.code))
+        plain = codes.plain(wanted.code)
+        given = [codes.code_hash(key, subscriber_id, wanted.device, plain) for key in self._key.all]
 
         async def work(transaction: Transaction) -> str | None:
             taken = await store.take_try(transaction, subscriber_id, wanted.device, now)
-            if taken and hmac.compare_digest(taken[1], given):
+            if taken and any([hmac.compare_digest(taken[1], each) for each in given]):
                 await store.give_try_back(transaction, taken[0])
                 return taken[0]
             # In the journal at once, so that a wrong code costs one write whether or not there is a right one.

@@ -126,9 +126,10 @@ class _Public(RoleClient):
 
     def __init__(self, published: Callable[[bytes], None]) -> None:
         self.roles = STREAMS
+        self.processes = dict.fromkeys(STREAMS, "")
         self._published = published
 
-    async def answers(self, role: str) -> bool:
+    async def answers(self, process: str) -> bool:
         return True
 
     async def publish(self, document: bytes) -> str:

@@ -35,7 +35,7 @@ class Namespace:
     def make(cls) -> "Namespace":
         """A new one, whose loopback is up. Raises `UsageError` where this process may make none."""
         if missing := [program for program in NEEDED if shutil.which(program) is None]:
-            raise UsageError(f"no network namespaces: {' and '.join(missing)} is not installed (iproute2, util-linux)")
+            raise UsageError(f"no network namespaces: {' and '.join(missing)} missing (iproute2, util-linux)")
         try:
             with _staying():
                 _call("unshare", CLONE_NEWNET)

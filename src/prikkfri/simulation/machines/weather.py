@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from prikkfri.clock import Clock
 from prikkfri.simulation.machines.network import Network, State
 
 
@@ -42,16 +43,38 @@ MISDELIVERY = (
 """From the fault on: the edge is cut off while messages flow, and the SMS centre from its database for a while."""
 
 
-async def go_through(network: Network, spells: Sequence[Spell], say: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class Outage:
+    """A spell that has been: when it was so, in seconds since 1970 UTC."""
+
+    spell: Spell
+    began_at: float
+    ended_at: float
+
+    def parts(self, one: str, other: str) -> bool:
+        """Whether it was between these two."""
+        between = set(self.spell.machines)
+        if self.spell.state == "passes":
+            return False
+        return {one, other} <= between if len(between) > 1 else not between or bool(between & {one, other})
+
+
+async def go_through(
+    network: Network, spells: Sequence[Spell], clock: Clock, say: Callable[[str], None]
+) -> list[Outage]:
     """One after the other; it passes in the end, also when it is broken off."""
+    been = []
     try:
         for spell in spells:
             say(f"the network: {spell}")
+            began_at = clock.now()
             network.be(spell.state, *spell.machines)
             await asyncio.sleep(spell.seconds)
             network.be("passes")
+            been.append(Outage(spell, began_at, clock.now()))
     finally:
         network.be("passes")
+    return been
 
 
 def be_as_between_towns(network: Network) -> None:

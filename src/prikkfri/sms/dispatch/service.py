@@ -183,20 +183,26 @@ class Dispatch:
         """Writes what stands in the connection's queue, as far as its window has room."""
         shared, session, queue = self._shared, connection.session, self._shared.pairs[party].queue(connection)
         now, parameters, absolute = shared.clock.now(), session.takes_parameters, shared.is_told_until(party)
+        aside: list[Message] = []
+        """Not written, in their order."""
         misdirected: list[tuple[Message, str]] = []
         back: list[Message] = []
         elsewhere: list[tuple[Message, Party | None]] = []
+        hands: dict[str, NumberHolder] = {}
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
             message = queue[0]
             if message.id in self._asking:
                 break
             if self._is_stopped(party, message):
-                back.append(queue.popleft())
+                aside.append(queue.popleft())
+                back.append(message)
                 continue
             if (found := self._hands.pop(message.id, NumberHolder.SAME)) is not NumberHolder.SAME:
                 to = None if found is NumberHolder.ANOTHERS else self._way_on(message, party)
                 if to != party:
-                    elsewhere.append((queue.popleft(), to))
+                    aside.append(queue.popleft())
+                    elsewhere.append((message, to))
+                    hands[message.id] = found
                     continue
             try:
                 outgoing = delivery.wire_body(
@@ -205,11 +211,13 @@ class Dispatch:
                 )  # fmt: skip
                 written = self._ask(connection, _command(party), outgoing, message)
             except delivery.TooLate:  # while it was claimed; nobody claims it again
-                back.append(queue.popleft())
+                aside.append(queue.popleft())
+                back.append(message)
                 continue
             except (delivery.Misdirected, Differs) as error:
                 log.critical("message %s is in quarantine: %s", message.id, error)
-                misdirected.append((queue.popleft(), str(error)))
+                aside.append(queue.popleft())
+                misdirected.append((message, str(error)))
                 continue
             if not written:
                 break
@@ -217,19 +225,25 @@ class Dispatch:
             if party.kind == "link":
                 shared.traffic[party.name].wrote(message, shared.clock.monotonic())
         connection.flush()
-        aside = [*back, *(message for message, _ in (*misdirected, *elsewhere))]
+        left = {message.id for message in aside}
         try:
             if misdirected:
                 await self._quarantine_messages([(message.id, why) for message, why in misdirected])
+                left -= {message.id for message, _ in misdirected}
             if elsewhere:
                 await self._send_elsewhere(elsewhere, party)
+                left -= {message.id for message, _ in elsewhere}
             if back:
                 await shared.database.write(partial(store.release, ids=[each.id for each in back]))
+                left.clear()
                 shared.came_back(party)
-        except StorageError:
-            queue.extendleft(aside)  # to be given back with what is left there: nothing stays claimed
-            raise
-        shared.pairs[party].leave(aside)
+        except StorageError as error:
+            # They keep their places. Given up, the connection would put all in doubt that it has not been answered.
+            log.error("%s: cannot put aside what is not to be sent: %s", party, error)
+            queue.extendleft(message for message in reversed(aside) if message.id in left)
+            self._hands |= {identity: found for identity, found in hands.items() if identity in left}
+            await shared.clock.sleep(shared.timing.storage_pause_seconds)
+        shared.pairs[party].leave([message for message in aside if message.id not in left])
 
     async def _claim(self, party: Party, room: int) -> tuple[list[DueReceipt], list[Message]]:
         now = self._shared.clock.now()

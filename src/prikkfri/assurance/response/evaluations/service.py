@@ -8,19 +8,17 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+from functools import partial
 
 from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
 from prikkfri.assurance.impact import (
     ROUTE,
     ExposedMessage,
-    Holder,
     Impact,
     ListChange,
     Scope,
-    devices_of,
     exposure,
-    holder_of,
     misdelivery_scopes,
     proven,
 )
@@ -31,6 +29,8 @@ from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import ServiceCredit, in_doubt
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.actions.service import Actions
+from prikkfri.assurance.response.histories.service import Histories
+from prikkfri.assurance.response.history import History
 from prikkfri.assurance.response.register.service import HISTORY_MAX, IncidentRegister
 from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.assurance.response.timing import Timing
@@ -72,6 +72,7 @@ class Evaluations:
         self._zone = zone
         self._timing = timing
         self._criteria = recovery.Criteria(hold_seconds=settings.hold_seconds)
+        self._histories = Histories(database, register, expectations=expectations, timing=timing)
         self._recoveries: dict[str, Recovery] = {}
         self._afterwards = PostIncidentWork(
             database,
@@ -93,6 +94,7 @@ class Evaluations:
             if register.is_worth_looking_at(incident, self._clock.now()):
                 await self._look_at(incident)
             else:
+                self._histories.forget(incident.id)
                 register.put_away(incident)
         register.forget_earlier()
         await self._afterwards.go_on({each.id for each in register.worth_looking_at()})
@@ -101,21 +103,18 @@ class Evaluations:
         """Where it is, who was hit, whether it is over: from the outcomes themselves."""
         register = self._register
         now, erasures = self._clock.now(), register.erasures
-        earlier = incident.since - evaluation.BEFORE_SECONDS
-        outcomes = await register.outcomes(earlier, now + 1, service=incident.service)
+        history = await self._histories.of(incident, now)
         grounds = evaluation.EvaluationContext(
             standing=self._watch.standing,
             blind=bool(self._around.blind()),
             contacts=await self._contacts(incident),
-            holder=await self._holder(outcomes),
-            expectations=self._expectations,
             criteria=self._criteria,
             programmes=self._around.programmes(),
             others=incidents.of_others(incident, register.known),
             earlier=incidents.earlier_faults(incident, (*register.known, *register.earlier)),
             capacity=self._around.capacity_per_second(incident.service, incident.since, incident.opened_at),
         )
-        seen = await asyncio.to_thread(evaluation.evaluate, incident, outcomes, grounds, now=now)
+        seen = await asyncio.to_thread(evaluation.evaluate, incident, history, grounds, now=now)
         async with register.acting:
             if register.current(incident.id) != incident or register.erasures != erasures:
                 return  # something has happened to it meanwhile: the next look sees that, too
@@ -132,7 +131,7 @@ class Evaluations:
                 after = incidents.record_doubts(after, len(doubted), now)
             await register.save(after)
         after = register.current(incident.id) or after
-        sheet = await self.answers(await self._known(after, seen.impact, await self._exposed(after, outcomes)))
+        sheet = await self.answers(await self._known(after, seen.impact, await self._exposed(after, history)))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
     async def _contacts(self, incident: Incident) -> list[tuple[float, float]] | None:
@@ -152,12 +151,13 @@ class Evaluations:
     # The list.
 
     async def _list(self, seen: evaluation.Evaluation, now: float) -> bool:
-        """Stores the list of those hit when it has changed; says whether it has."""
+        """Stores the list of those hit, and its figures, when they have changed; says whether the list has."""
         lists, identifier = self._register.lists, seen.incident.id
         known = lists.get(identifier)
-        stored = known if known is not None else {hit.key: hit for hit in await self._register.hits(identifier)}
+        stored = known[0] if known is not None else {hit.key: hit for hit in await self._register.hits(identifier)}
         change = await asyncio.to_thread(ListChange.between, stored, seen.impact.hits)
-        if known is not None and not change and not seen.just_resolved:
+        changed = known is None or bool(change) or seen.just_resolved
+        if known is not None and not changed and known[1] == seen.impact.figures:
             return False
         incomplete = self._around.incomplete()
 
@@ -168,12 +168,8 @@ class Evaluations:
 
         lists.pop(identifier, None)  # should the write fail, nobody knows what is stored
         await self._database.write(work)
-        lists[identifier] = change.by_person
-        return True
-
-    async def _holder(self, outcomes: Sequence[Outcome]) -> Holder:
-        devices = await asyncio.to_thread(devices_of, outcomes)
-        return await asyncio.to_thread(holder_of, await self._database.read(lambda q: store.holders_of(q, devices)))
+        lists[identifier] = change.by_person, seen.impact.figures
+        return changed
 
     async def _written(self, identifier: str, incident: Incident | None) -> None:
         """An incident's list is not what the last look wrote; `incident`: as it is now, when that was written, too."""
@@ -231,25 +227,24 @@ class Evaluations:
 
     async def exposed(self, incident: Incident) -> Sequence[ExposedMessage] | None:
         """The messages that an incident exposed to strangers; None when nothing tells whether it did."""
-        if incident.service != "messages":
-            return ()
-        until = evaluation.until(incident, self._clock.now())
-        outcomes = await self._register.outcomes(incident.since, until, service=incident.service)
-        return await self._exposed(incident, outcomes)
+        return await self._exposed(incident, None)
 
-    async def _exposed(self, incident: Incident, outcomes: Sequence[Outcome]) -> Sequence[ExposedMessage] | None:
+    async def _exposed(self, incident: Incident, history: History | None) -> Sequence[ExposedMessage] | None:
+        """`history`: of the incident's service, where it is at hand."""
         if incident.service != "messages":
             return ()
         scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
         earlier = incident.since - self._timing.exposed_before_seconds
-        within = [outcome for outcome in outcomes if scope.since <= outcome.time < scope.until]
+        read = partial(self._register.outcomes, service=incident.service)
         # Whether any went astray only canaries say, and they are few; who went that way is asked when some did.
-        flown = await self._register.outcomes(earlier, incident.since, service=incident.service, step=ROUTE)
+        flown = await read(earlier, scope.since if history else scope.until, step=ROUTE)
+        within = [each for each in history.routes if scope.since <= each.time < scope.until] if history else []
         astray, surely_none = await asyncio.to_thread(_said_by_canaries, [*flown, *within], scope)
         if not astray:
             return () if surely_none else None
-        before = await self._register.outcomes(earlier, incident.since, service=incident.service)
-        return await asyncio.to_thread(exposure, [*before, *within], *astray)
+        before = await read(earlier, scope.since if history else scope.until)
+        went = await asyncio.to_thread(history.between, scope.since, scope.until) if history else []
+        return await asyncio.to_thread(exposure, [*before, *went], *astray)
 
 
 def _said_by_canaries(known: Sequence[Outcome], scope: Scope) -> tuple[tuple[Scope, ...], bool]:

@@ -5,7 +5,8 @@ Those that are open or were resolved lately are in memory, too; whoever changes 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from prikkfri.assurance import incidents
@@ -14,7 +15,7 @@ from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.store import Contact, CreditRecord, ListSummary
 from prikkfri.assurance.response.timing import Timing
-from prikkfri.assurance.store import StoredOutcome, outcomes_in
+from prikkfri.assurance.store import StoredOutcome, journal_heads, outcomes_after, outcomes_in
 from prikkfri.clock import Clock
 from prikkfri.journal import Outcome
 from prikkfri.storage import Database
@@ -36,7 +37,7 @@ class IncidentRegister:
         """Those that are open, and those resolved lately."""
         self._earlier: dict[str, Incident] = {}
         """Those of which nothing more is to be known than that what they were about was not usual."""
-        self.lists: dict[str, Mapping[str, Hit]] = {}
+        self.lists: dict[str, tuple[Mapping[str, Hit], tuple[int, int, int]]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
         self.acting = asyncio.Lock()
         self.erasures = 0
@@ -159,6 +160,14 @@ class IncidentRegister:
     async def outcomes(self, since: float, until: float, *, service: str = "", step: str = "") -> list[Outcome]:
         """In the order of time; read in parts, so that many hold nobody up."""
         found: list[Outcome] = []
+        async for part in self.stored_outcomes(since, until, service=service, step=step):
+            found += [stored.outcome for stored in part]
+        return found
+
+    async def stored_outcomes(
+        self, since: float, until: float, *, service: str = "", step: str = ""
+    ) -> AsyncIterator[list[StoredOutcome]]:
+        """The same part by part, with their places in the journals."""
         last: StoredOutcome | None = None
         most = self._timing.outcomes_at_once_max
         while True:
@@ -167,8 +176,35 @@ class IncidentRegister:
                     q, since=since, until=until, service=service, step=step, after=last, most=most
                 )  # type: ignore[misc]
             )
-            found += [taken.outcome for taken in part]
+            yield part
             if len(part) < most:
-                return found
+                return
             last = part[-1]
             await asyncio.sleep(0)
+
+    async def heads(self) -> dict[tuple[str, str], int]:
+        """By stream and incarnation the position of the last outcome that is stored."""
+        return await self._database.read(journal_heads)
+
+    async def outcomes_after(
+        self, before: Mapping[tuple[str, str], int], heads: Mapping[tuple[str, str], int]
+    ) -> AsyncIterator[list[StoredOutcome]]:
+        """What has been stored since the heads were as `before`, up to `heads`; read in parts."""
+        most = self._timing.outcomes_at_once_max
+        for (stream, incarnation), head in heads.items():
+            position = before.get((stream, incarnation), -1)
+            while position < head:
+                part = await self._database.read(
+                    partial(
+                        outcomes_after,
+                        stream=stream,
+                        incarnation=incarnation,
+                        position=position,
+                        up_to=head,
+                        most=most,
+                    )
+                )
+                yield part
+                if len(part) < most:
+                    break
+                position = part[-1].position

@@ -24,7 +24,7 @@ const WORDS = {
     settings: "Settings",
     signedInAs: "Signed in as {name}",
 
-    noPassword: "No password, or forgotten?",
+    noPassword: "No password, or forgotten it?",
     newPasswordTitle: "Choose a password",
     askText: "We send a code by SMS to the mobile number that we know of you.",
     codeText: "If {login} is a customer with a mobile number, a code is on its way to it. It is good for 10 minutes, on this device.",
@@ -178,7 +178,7 @@ const WORDS = {
     settings: "Innstillinger",
     signedInAs: "Logget inn som {name}",
 
-    noPassword: "Mangler du eller har du glemt passordet?",
+    noPassword: "Har du ikke passord, eller har du glemt det?",
     newPasswordTitle: "Velg et passord",
     askText: "Vi sender en kode på SMS til mobilnummeret vi kjenner.",
     codeText: "Hvis {login} er kunde med mobilnummer, er en kode på vei dit. Den gjelder i 10 minutter, på denne enheten.",
@@ -331,7 +331,7 @@ const WORDS = {
     settings: "Inställningar",
     signedInAs: "Inloggad som {name}",
 
-    noPassword: "Saknar du eller har du glömt lösenordet?",
+    noPassword: "Har du inget lösenord, eller har du glömt det?",
     newPasswordTitle: "Välj ett lösenord",
     askText: "Vi skickar en kod med SMS till det mobilnummer som vi känner till.",
     codeText: "Om {login} är kund med mobilnummer är en kod på väg dit. Den gäller i 10 minuter, på den här enheten.",

@@ -1,0 +1,127 @@
+"""Histories: of each incident that is looked at its outcomes, kept from one look to the next; only new ones are read.
+
+What is new is what stands behind the heads of the journals at the last look. After a restart, and after a customer was
+erased, a history is read from nothing, in parts. One that is too large to be kept is read anew at each look.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+
+from prikkfri.assurance.impact import devices_of, holder_of
+from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.response import evaluation, store
+from prikkfri.assurance.response.history import AHEAD_SECONDS, History, IncidentHistory, OutcomeHistory
+from prikkfri.assurance.response.register.service import IncidentRegister
+from prikkfri.assurance.response.timing import Timing
+from prikkfri.assurance.store import StoredOutcome
+from prikkfri.assurance.tally import Expectation
+from prikkfri.storage import Database
+
+Heads = Mapping[tuple[str, str], int]
+
+
+@dataclass
+class _Kept:
+    history: IncidentHistory
+    heads: Heads
+    """Up to here it has been read."""
+    erasures: int
+    """Customers erased when it was read from nothing."""
+
+
+class Histories:
+    def __init__(
+        self,
+        database: Database,
+        register: IncidentRegister,
+        *,
+        expectations: Mapping[tuple[str, str], Expectation],
+        timing: Timing,
+    ) -> None:
+        self._database = database
+        self._register = register
+        self._expectations = expectations
+        self._timing = timing
+        self._kept: dict[str, _Kept] = {}
+        """By incident. What is being worked on is not in it: should that fail, it is read from nothing."""
+        self._large: set[str] = set()
+        """Incidents of which more is known than there is room for."""
+
+    def forget(self, identifier: str) -> None:
+        """An incident is looked at no more."""
+        self._kept.pop(identifier, None)
+        self._large.discard(identifier)
+
+    async def of(self, incident: Incident, now: float) -> History:
+        """The history of an incident as of `now`; good until the next is asked for. Raises `StorageError`."""
+        kept = self._kept.pop(incident.id, None)
+        if kept is not None and kept.erasures == self._register.erasures and incident.since <= kept.history.usual_until:
+            await self._go_on(kept, incident, now)
+        elif incident.id not in self._large:
+            kept = None  # its memory is needed for the next
+            kept = await self._from_nothing(incident, now)
+        if kept is None or kept.history.rows > self._room:
+            self._large.add(incident.id)
+            return await self._anew(incident, now) if kept is None else kept.history
+        self._kept[incident.id] = kept
+        return kept.history
+
+    @property
+    def _room(self) -> int:
+        """How many outcomes may be kept beside what is."""
+        return self._timing.kept_outcomes_max - sum(each.history.rows for each in self._kept.values())
+
+    async def _from_nothing(self, incident: Incident, now: float) -> _Kept | None:
+        """Read in steps, each as it would be when it came late; None when there is no room for it."""
+        register, since = self._register, incident.since - evaluation.BEFORE_SECONDS
+        erasures, heads = register.erasures, await register.heads()
+        usual_until = max(incident.opened_at, incident.since)
+        history = IncidentHistory(since=since, usual_until=usual_until, expectations=self._expectations)
+        async for part in register.stored_outcomes(since, inf, service=incident.service):
+            history.take(row for row in part if not _beyond(row, heads))
+            await self._advance(history, now)
+            if history.rows > self._room:
+                return None
+        return _Kept(history, heads, erasures)
+
+    async def _anew(self, incident: Incident, now: float) -> OutcomeHistory:
+        since = incident.since - evaluation.BEFORE_SECONDS
+        outcomes = await self._register.outcomes(since, now + AHEAD_SECONDS, service=incident.service)
+        devices = await asyncio.to_thread(devices_of, outcomes)
+        held = await self._database.read(lambda q: store.holders_of(q, devices))
+        return OutcomeHistory(outcomes, now, self._expectations, await asyncio.to_thread(holder_of, held))
+
+    async def _go_on(self, kept: _Kept, incident: Incident, now: float) -> None:
+        register, history = self._register, kept.history
+        before, kept.heads = kept.heads, await register.heads()
+        since, began = incident.since - evaluation.BEFORE_SECONDS, history.since
+        if since < began:
+            history.since = since
+            async for part in register.stored_outcomes(since, began, service=incident.service):
+                history.take(row for row in part if not _beyond(row, before))
+                await self._advance(history, now)
+        elif since > began:
+            await asyncio.to_thread(history.begin_at, since)
+        async for part in register.outcomes_after(before, kept.heads):
+            # Whatever service tells it: who is on a device may change by it.
+            history.joined(row.outcome.device for row in part if _joins(row))
+            history.take(row for row in part if row.outcome.service == incident.service)
+            await self._advance(history, now)
+        await self._advance(history, now)
+
+    async def _advance(self, history: IncidentHistory, now: float) -> None:
+        devices = await asyncio.to_thread(history.devices_to_look_up, now)
+        held = await self._database.read(lambda q: store.holders_of(q, devices)) if devices else []
+        await asyncio.to_thread(history.hold, devices, held)
+        await asyncio.to_thread(history.advance, now)
+
+
+def _beyond(row: StoredOutcome, heads: Heads) -> bool:
+    """Stored after the heads were read: it comes with what is new at the next look."""
+    return row.position > heads.get((row.stream, row.incarnation), -1)
+
+
+def _joins(row: StoredOutcome) -> bool:
+    return bool(row.outcome.observed and row.outcome.device and row.outcome.customer)

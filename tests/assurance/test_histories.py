@@ -1,0 +1,130 @@
+"""A look reads what is new and no more; after a restart, an erasure, or where there is too much, it reads all."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from response_house import House, open_house, tried
+
+from prikkfri.assurance import store as outcome_store
+from prikkfri.assurance.incidents import Fact
+from prikkfri.assurance.store import journal_heads, outcomes_after
+from prikkfri.clock import ManualClock
+from prikkfri.journal import Outcome, Page
+from prikkfri.storage import Location, open_database
+
+OPEN = (Fact("evidence", 0.0),)
+"""It is confirmed, and by far not over."""
+
+
+@pytest.fixture
+async def house(location: Location, clock: ManualClock) -> AsyncIterator[House]:
+    house = await open_house(location, clock)
+    yield house
+    await house.close()
+
+
+async def listed(house: House) -> list[str]:
+    return [hit.customer or hit.device for hit in await house.response.register.hits("i")]
+
+
+async def forget_stored(house: House) -> None:
+    """Whoever reads anew what was read before finds nothing."""
+    await house.database.write(lambda t: t.execute("DELETE FROM outcome"))
+
+
+async def test_a_look_goes_on_from_the_last_and_takes_what_came_late_as_if_it_had_come_in_time(house: House) -> None:
+    began = house.began_at
+    await house.fault(tried(began + 1, "a"), tried(began + 2, device="of-b"), facts=OPEN)
+    response = await house.start()
+    await response.evaluations.look()
+    assert await listed(house) == ["a", "of-b"]
+    await forget_stored(house)
+    await house.outcomes(tried(began + 3, "late"), tried(began + 4, "b", device="of-b"))
+    await response.evaluations.look()
+    assert await listed(house) == ["a", "b", "late"], (
+        "what was read is remembered, and who holds a device is asked again"
+    )
+    house.clock.advance(1.0)
+    await response.evaluations.look()
+    assert await listed(house) == ["a", "b", "late"]
+
+
+async def test_who_is_on_a_device_is_asked_again_when_another_service_tells_it(house: House) -> None:
+    await house.fault(tried(house.began_at + 2, device="of-b"), facts=OPEN)
+    response = await house.start()
+    await response.evaluations.look()
+    assert await listed(house) == ["of-b"]
+    await house.outcomes(at_play(tried(house.began_at + 3, "b", device="of-b", kept=True)))
+    await response.evaluations.look()
+    assert await listed(house) == ["b"]
+
+
+def at_play(outcome: Outcome) -> Outcome:
+    return Outcome(
+        time=outcome.time, service="games", step="play", layer="streams", verdict="kept", customer=outcome.customer,
+        device=outcome.device,
+    )  # fmt: skip
+
+
+async def test_after_a_restart_and_after_an_erasure_all_is_read(house: House) -> None:
+    await house.fault(tried(house.began_at + 1, "a"), facts=OPEN)
+    await (await house.start()).evaluations.look()
+    await forget_stored(house)
+    await house.outcomes(tried(house.began_at + 3, "late"))
+    response = await house.start()
+    await response.evaluations.look()
+    assert await listed(house) == ["late"]
+    await forget_stored(house)
+
+    async def erase() -> list[str]:
+        return ["i"]
+
+    await response.register.without(erase, lambda touched: touched)
+    await response.evaluations.look()
+    assert await listed(house) == []
+
+
+@pytest.mark.parametrize("most", [0, 30, 100_000])
+async def test_what_there_is_no_room_for_is_read_anew_and_says_the_same(house: House, most: int) -> None:
+    house.timing = replace(house.timing, kept_outcomes_max=most, outcomes_at_once_max=7)
+    await house.fault(tried(house.began_at + 1, "a"), facts=OPEN)
+    response = await house.start()
+    await response.evaluations.look()
+    await house.outcomes(tried(house.began_at + 3, "late"), tried(house.began_at - 700, "before"))
+    await response.evaluations.look()
+    assert await listed(house) == ["a", "late"]
+    before = await house.incident()
+    await (await house.start()).evaluations.look()
+    assert await house.incident() == before
+    await forget_stored(house)
+    await response.evaluations.look()
+    assert await listed(house) == (["a", "late"] if most > 30 else [])
+
+
+async def test_what_is_new_is_read_by_its_place_in_each_journal(location: Location) -> None:
+    database = await open_database(location, "assurance")
+    at = 1_700_000_000.0
+
+    async def store(stream: str, incarnation: str, first: int, *names: str) -> None:
+        outcomes = [tried(at, name) for name in names]
+        page = Page(incarnation, first, first + len(names) - 1, outcomes, first, 0, 0)
+        await database.write(lambda t: outcome_store.add_outcomes(t, stream, page, at))
+
+    assert await database.read(journal_heads) == {}
+    await store("door", "i", 1, "a", "b", "c")
+    await store("door", "j", 1, "d")
+    await store("signin", "i", 7, "e")
+    heads = await database.read(journal_heads)
+    assert heads == {("door", "i"): 3, ("door", "j"): 1, ("signin", "i"): 7}
+    read = [
+        await database.read(
+            lambda q, most=most: outcomes_after(  # type: ignore[misc]
+                q, stream="door", incarnation="i", position=1, up_to=3, most=most
+            )
+        )
+        for most in (1, 5)
+    ]
+    assert [[each.outcome.customer for each in found] for found in read] == [["b"], ["b", "c"]]
+    assert {(each.stream, each.incarnation, each.position) for each in read[1]} == {("door", "i", 2), ("door", "i", 3)}
+    await database.close()

@@ -1,0 +1,140 @@
+"""A history that is carried on says what one from nothing says, whatever came late, early, twice or out of order."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from prikkfri.assurance.impact import Scope, holder_of
+from prikkfri.assurance.response.history import AHEAD_SECONDS, HolderRow, IncidentHistory, OutcomeHistory
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.store import StoredOutcome
+from prikkfri.assurance.tally import EXPECTATIONS, Expectation
+from prikkfri.journal import Outcome
+
+BEGAN = 10_000.0
+LASTS = 120.0
+GRACE = {
+    place: Expectation(15.0, each.repeatable, each.carried_to, each.carried_layer)
+    for place, each in EXPECTATIONS.items()
+}
+SEGMENTS = (
+    (Segment.of({"service": "television", "step": "sign-in"}),),
+    (Segment.of({"service": "television", "step": "sign-in", "layer": "signin"}),),
+    (Segment.of({"service": "television", "layer": "signin", "client": "phone"}), Segment.of({"step": "enter"})),
+    (Segment.of({"service": "television"}),),
+)
+STEPS = ("join", "enter", "sign-in", "return", "start-playback", "picture", "route", "open-channel")
+REASONS = ("overloaded", "wrong-credentials", "undelivered", "database-unavailable", "pass-spent")
+
+
+class Told:
+    """Outcomes drawn by lot: few people, so that they meet in every way, and times that often are the same."""
+
+    def __init__(self, seed: int) -> None:
+        self._lot = random.Random(seed)
+        self._positions = {"door": 0, "signin": 0}
+        self.people = self._lot.choice((3, 12, 40))
+        self.rows: list[StoredOutcome] = []
+        self.held: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def some(self, now: float) -> list[StoredOutcome]:
+        """What is stored by `now`: of just then, of long before, of a moment ahead, and told again."""
+        lot, new = self._lot, list[StoredOutcome]()
+        for _ in range(lot.randrange(9)):
+            again = self.rows and lot.random() < 0.08
+            outcome = lot.choice(self.rows).outcome if again else self._outcome(now)
+            stream = lot.choice(("door", "signin"))
+            self._positions[stream] += 1
+            new.append(StoredOutcome(stream, self._positions[stream], outcome, "i"))
+            if outcome.observed and outcome.device and outcome.customer:
+                first, last = self.held.get((outcome.device, outcome.customer), (outcome.time, outcome.time))
+                self.held[outcome.device, outcome.customer] = min(first, outcome.time), max(last, outcome.time)
+        self.rows += new
+        return new
+
+    def _outcome(self, now: float) -> Outcome:
+        lot = self._lot
+        ago = lot.choice((0.0, lot.random(), 5 * lot.random(), 60 * lot.random(), -0.5, -3.0))
+        step, number = lot.choice(STEPS), lot.randrange(self.people)
+        verdict = lot.choice(("asked", "asked", "kept", "broken"))
+        dimensions = {} if lot.random() < 0.5 else {"client": lot.choice(("phone", "television"))}
+        if step == "join":
+            verdict, dimensions = "asked", {"for": lot.choice(("enter", "sign-in"))}
+        if step == "picture":
+            dimensions = {"channel": "sport"}
+        return Outcome(
+            time=round((now - ago) * 4) / 4 if lot.random() < 0.7 else now - ago,
+            service="television",
+            step=step,
+            layer=lot.choice(("door", "signin")),
+            verdict=verdict,  # type: ignore[arg-type]
+            reason=lot.choice(REASONS) if verdict == "broken" else "",
+            customer=f"s-{number // 2}" if lot.random() < 0.3 else "",
+            device=f"d-{number}" if lot.random() < 0.8 else "",
+            promise=f"p-{lot.randrange(3 * self.people)}" if lot.random() < 0.7 else "",
+            observed=lot.random() < 0.9,
+            dimensions=dimensions,
+        )
+
+    def holders(self, devices: Sequence[str] | None = None) -> list[HolderRow]:
+        found = [(device, customer, *times) for (device, customer), times in self.held.items()]
+        return [row for row in found if devices is None or row[0] in devices]
+
+
+def from_nothing(told: Told, since: float, now: float) -> OutcomeHistory:
+    rows = sorted(
+        (row for row in told.rows if since <= row.outcome.time < now + AHEAD_SECONDS), key=lambda row: row.place
+    )
+    return OutcomeHistory([row.outcome for row in rows], now, GRACE, holder_of(told.holders()))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_carried_on_it_says_what_it_says_from_nothing(seed: int) -> None:
+    lot, told = random.Random(-seed), Told(seed)
+    now, since, opened = BEGAN, BEGAN - 60, BEGAN + 20
+    told.some(now - 50)
+    history: IncidentHistory | None = None
+    unread: list[StoredOutcome] = []
+    segments, scope_since = lot.choice(SEGMENTS), BEGAN + 2.5
+    ended: float | None = None
+    while now < BEGAN + LASTS:
+        now += lot.choice((0.25, 0.5, 1.0, 2.0, 7.0, 20.0))
+        unread += told.some(now)
+        if lot.random() < 0.3:
+            continue
+        if lot.random() < 0.15:
+            segments, scope_since = lot.choice(SEGMENTS), BEGAN + lot.choice((-3.0, 2.5, 8.0))
+        if lot.random() < 0.1:
+            ended = lot.choice((None, now - 5.0))
+        if lot.random() < 0.1:
+            since = BEGAN + lot.choice((-70.0, -60.0, -10.0, 5.0))
+        if history is None or lot.random() < 0.1:  # a restart
+            history = IncidentHistory(since=since, usual_until=opened, expectations=GRACE)
+            history.take(told.rows)
+        else:
+            if since < history.since:
+                earlier = [row for row in told.rows if since <= row.outcome.time < history.since]
+                unread = [row for row in unread if row.outcome.time >= history.since]
+                history.since = since
+                history.take(earlier)
+            history.begin_at(since)
+            history.joined(row.outcome.device for row in unread if row.outcome.customer)
+            lot.shuffle(unread)
+            history.take(unread)
+        unread = []
+        devices = history.devices_to_look_up(now)
+        history.hold(devices, told.holders(devices))
+        history.advance(now)
+        whole = from_nothing(told, since, now)
+        scope = Scope(segments, scope_since, now if ended is None else ended)
+        assert history.promises() == whole.promises()
+        assert history.impact(scope) == whole.impact(scope)
+        assert history.people(segments, since=scope_since) == whole.people(segments, since=scope_since)
+        steps = lot.choice(((), ("sign-in", "enter")))
+        found = [each.asking(steps, since=scope_since, until=scope.until) for each in (history, whole)]
+        assert found[0] == found[1]
+        assert history.between(scope_since, now) == whole.between(scope_since, now)
+        assert list(history.acts) == list(whole.acts) and list(history.routes) == list(whole.routes)
+        assert list(history.usual) == [each for each in whole.usual if each.time < opened]
+    assert told.rows and history is not None
