@@ -101,8 +101,8 @@ def main() -> int:
         "seed": chosen.seed,
     }
     folder = Path(tempfile.mkdtemp(prefix="pf-cut-"))
-    tempfile.tempdir = str(folder)  # the homes of the machines, too
     with postgres(folder) as server:
+        tempfile.tempdir = str(folder)  # for the homes of the machines: it goes with this process
         for evening in [chosen.only] if chosen.only else EVENINGS:
             found = asyncio.run(staged(evening, server, chosen.seed))
             result[evening] = described(found)

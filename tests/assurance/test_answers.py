@@ -467,6 +467,8 @@ def test_where_messages_go_astray_nothing_is_cleared_for_which_only_receipts_spe
         "Nobody is known to have missed a message"
     )
     assert said(5, impact=nobody)[0] == "Nobody who is known: nobody asked there meanwhile."
+    late = replace(alarm, segment=Segment.of({"service": "messages", "step": "canary"}))  # which is no word on that
+    assert "strangers" not in headline(replace(known, incident=open_incident("1", late, NINE)), OSLO)
 
 
 def test_the_headline_is_one_sentence() -> None:

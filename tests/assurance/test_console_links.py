@@ -51,6 +51,9 @@ async def test_a_link_is_shown_with_what_its_traffic_tells(house: House) -> None
                  "none in 1 min, 1.2 % in 10 min, 0.55 % in 60 min"):  # fmt: skip
         assert told in shown, told
     assert "<b> 7" not in shown
+    unseen = [{"minutes": minutes, "share": None} for minutes in (1, 10, 60)]
+    house.elsewhere.links = document({**LINK, "canaries_per_minute": 0.0, "noticed": unseen})
+    assert "<dd>none, however large</dd>" in await page(house)  # "none" three times read as if all were noticed
 
 
 async def test_one_that_is_not_bound_or_whose_receipts_fit_nothing_is_said_to_be_so(house: House) -> None:

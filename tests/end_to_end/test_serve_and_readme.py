@@ -47,7 +47,7 @@ class Served:
         with self.log.open("wb") as out:
             command = [sys.executable, "-m", "prikkfri", "serve", "--demo"]
             self.process = subprocess.Popen(command, env=self.environment, stdout=out, stderr=subprocess.STDOUT)
-        until(lambda: "Ctrl-C stops everything." in self.read() or self.process.poll() is not None, seconds_max=120)
+        until(lambda: "Ctrl-C stops everything." in self.read() or self.process.poll() is not None, seconds_max=200)
         assert self.process.poll() is None, self.read()
 
     def read(self) -> str:
@@ -62,8 +62,8 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("serve") / "home")
-    served.start()
     try:
+        served.start()
         yield served
     finally:
         served.process.kill()
@@ -91,7 +91,7 @@ def test_the_commands_of_the_readme_do_what_it_says(served: Served) -> None:
         if found := re.search(r"accepted as (\w+)", typed.stdout):
             message = found[1]
             wait_until_delivered(served, message)
-    inbox = httpx.get(f"http://localhost:{served.ports['phones']}/phones/%2B4790100000/inbox").json()
+    inbox = httpx.get(f"http://localhost:{served.ports['phones']}/phones/%2B4790100000/inbox", timeout=60).json()
     assert "Middag kl. 18" in [entry["text"] for entry in inbox]
 
 
@@ -132,4 +132,4 @@ def test_a_stop_is_clean_and_leaves_nothing_running(served: Served) -> None:
     assert "was killed" not in served.read()
     for name in (*ROLES, "phones"):
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"http://localhost:{served.ports[name]}/health")
+            httpx.get(f"http://localhost:{served.ports[name]}/health", timeout=60)

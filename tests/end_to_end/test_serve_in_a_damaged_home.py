@@ -31,12 +31,12 @@ def test_what_is_broken_stays_down_with_its_mend_and_the_others_serve(tmp_path: 
     with out.open("wb") as file:
         serving = subprocess.Popen(command, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
     try:
-        until(lambda: "Ctrl-C stops everything." in out.read_text() or serving.poll() is not None)
+        until(lambda: "Ctrl-C stops everything." in out.read_text() or serving.poll() is not None, seconds_max=120)
         said = " ".join(out.read_text().split())
         assert "· sms stays down: " in said and "sms.db: file is not a database; put a copy back in its place" in said
         assert "· status stays down: " in said and "remove the file to have a new key made" in said
         assert "crash loop" not in said and "Traceback" not in said
-        assert httpx.get(f"http://127.0.0.1:{ports['door']}/health").json()["role"] == "door"
+        assert httpx.get(f"http://127.0.0.1:{ports['door']}/health", timeout=60).json()["role"] == "door"
         second = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
         assert second.returncode == 2 and second.stdout == ""
         assert second.stderr.count("\n") == 1 and f"process {serving.pid} holds it" in second.stderr

@@ -86,7 +86,7 @@ def test_the_line_comes_before_the_form_and_a_keyboard_is_enough(
     viewer: Viewer, house: tuple[Double, dict[str, Served]]
 ) -> None:
     double, page = house[0], viewer.page
-    double.line = [LONG] * 2
+    double.line = [LONG] * 1000
     viewer.open()
     stands_in_line(viewer)
     expect(page.locator("#wait-title")).to_be_focused()
@@ -94,6 +94,7 @@ def test_the_line_comes_before_the_form_and_a_keyboard_is_enough(
     expect(page.locator("#wait-next")).to_contain_text("You sign in here when it is your turn")
     expect(page.locator("#wait-cancel")).to_be_hidden()  # nothing was given that could be taken back
     expect(page).to_have_title("9 min – Fjordnett")
+    double.line = []
     expect(page.locator("#turn-title")).to_have_text("It is your turn")
     expect(page.locator("#turn-text")).to_have_text(
         re.compile(r"Sign in by \d\d:\d\d. The place is yours for another \d+ s")

@@ -69,7 +69,7 @@ def test_who_is_in_stays_in(browser: Browser, house: House, harm: Harm) -> None:
         viewer.press("ArrowDown")
         viewer.watches(THREE_SEGMENTS)
         assert viewer.channel() == first
-        assert not viewer.page.locator("#notice").is_visible()
+        expect(viewer.page.locator("#notice")).not_to_be_visible()
     finally:
         house.give_back_all(ALL_BUT_PLAYOUT)
         viewer.close()

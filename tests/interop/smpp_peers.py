@@ -69,7 +69,7 @@ class Process:
 
     def _wait(self) -> None:
         assert self.running is not None
-        self.running.wait(10)
+        self.running.wait(WAIT_SECONDS_MAX)
         for pipe in (self.running.stdin, self.running.stdout):
             assert pipe is not None
             pipe.close()

@@ -126,7 +126,7 @@ def test_what_was_acknowledged_survives_kill_9(centre: Centre, handsets: Handset
         )
         return not undecided
 
-    until(all_decided, what="every message to be decided")
+    until(all_decided, seconds_max=150, what="every message to be decided")
 
     def arrived() -> Counter[tuple[str, str]]:
         return Counter((phone, entry["text"]) for phone in PHONES for entry in handsets.inbox(phone))

@@ -23,10 +23,10 @@ async def move_in(database: Database) -> list[Row]:
             )
         for follower in ("test", "neighbour"):
             await transaction.execute(
-                "INSERT INTO journal_follower VALUES (:follower, 'neighbour', 'theirs', 3)", {"follower": follower}
+                "INSERT INTO journal_follower VALUES (:follower, 'neighbour', 'theirs', 3, 0)", {"follower": follower}
             )
         # Has looked and not yet taken: where every follower begins.
-        await transaction.execute("INSERT INTO journal_follower VALUES ('test', 'new neighbour', '', 0)")
+        await transaction.execute("INSERT INTO journal_follower VALUES ('test', 'new neighbour', '', 0, 0)")
 
     await database.write(work)
     return await neighbours(database)

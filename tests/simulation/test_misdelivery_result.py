@@ -108,6 +108,29 @@ def test_an_honest_account_passes() -> None:
     assert (result.route_stopped_after_s, result.detected_after_s, result.passed) == (10.0, 12.0, True)
 
 
+def test_a_misdelivery_that_a_busy_machine_did_not_find_in_its_time_has_no_list_to_be_judged() -> None:
+    """What else it says of that time is held against it all the same."""
+    evening, found = truth(), seen()
+    found.stops, found.exposed, found.proven_at = [], [], 0.0
+    told = [account("messages", ("account", "shop")), *accounts()[1:]]
+    told[0].incident["resolved_at"] = FAULT + 5
+    of_the_list = {
+        "No message that went that way is missing from the list", "The answer sheet names as many",
+        "Nothing was declared over too early",
+    }  # fmt: skip
+
+    def failed() -> set[str]:
+        return {check.name for check in judge(evening, told, found)[1] if check.holds is False}
+
+    assert of_the_list <= failed()
+    evening.late = [3.0] * 10
+    assert failed() == set() and judge(evening, told, found)[0].not_judged
+    found.exposed = [{"message": "id-0", "sent_at": FAULT}]
+    assert failed() == {"No other message is on the list as gone that way"}
+    found.stops, found.exposed = [(STOPPED, "nordtel", "rule:canaries")], []
+    assert of_the_list <= failed(), "it was found, and they are missing"
+
+
 def test_in_a_demo_what_others_sent_that_way_is_counted_by_the_answer_sheet_alone() -> None:
     evening, found = truth(), seen()
     found.exposed.append({"message": "id-of-others", "sent_at": FAULT + 1})

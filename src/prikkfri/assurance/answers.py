@@ -192,7 +192,7 @@ def _how_many(known: IncidentFacts) -> _Said:
     if not impact.asked:
         text = "Nobody who is known: nobody asked there meanwhile."
     if not impact.seen and is_misdelivery(known.incident):
-        text = "Nobody is known to have missed a message; to whom messages may have come astray says the next answer."
+        text = "Nobody is known to have missed a message; the next answer says what may have gone astray."
     evidence = [f"digest of the list {impact.digest[:16]}"]
     if devices:
         evidence.append(f"{devices:,} of them are devices whose holder is not known yet")

@@ -22,6 +22,7 @@ import msgspec
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.impact import ROUTE
 from prikkfri.assurance.localisation import ClearedValue, Placement
 from prikkfri.assurance.segments import Segment
 
@@ -72,8 +73,6 @@ OPEN: frozenset[State] = frozenset({"suspected", "confirmed", "mitigated", "reco
 CONFIRMED: frozenset[State] = frozenset({"confirmed", "mitigated", "recovering"})
 """States in which the public is told."""
 
-ASTRAY_STEPS = frozenset({"route", "canary"})
-"""What canaries tell of: an incident of these is one of messages that come to strangers."""
 TOLD_BY_RECEIPTS = frozenset({"account", "class", "region"})
 """Only promises are told apart by these that a network's receipt keeps, also where the message went astray."""
 
@@ -387,9 +386,12 @@ def take_back(incident: Incident, hits: int, sentence: str, now: float) -> Incid
 
 
 def is_misdelivery(incident: Incident) -> bool:
-    """Whether canaries tell of it: to whom messages came no promise tells, which a network's receipts keep."""
+    """Whether canaries prove that messages come to strangers: no promise tells it, which a network's receipts keep.
+
+    Canaries that are late, or lost, have a step of their own, and are no word on that.
+    """
     segments = (*incident.segments, *(alarm.segment for alarm in incident.alarms))
-    return incident.service == "messages" and any(each.get("step") in ASTRAY_STEPS for each in segments)
+    return incident.service == "messages" and any(each.get("step") == ROUTE for each in segments)
 
 
 def cleared_values(incident: Incident) -> list[ClearedValue]:

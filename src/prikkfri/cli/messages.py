@@ -125,6 +125,8 @@ def link_lines(link: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str]]:
         return ", ".join(f"{name} {spread[key]:.3g} s" for name, key in LINK_SPREAD)
 
     def noticed(shares: list[dict[str, Any]]) -> str:
+        if all(each["share"] is None for each in shares):
+            return "none, however large"
         return ", ".join(f"{part(each['share'])} in {each['minutes']} min" for each in shares)
 
     def counted(words: dict[str, int]) -> str:

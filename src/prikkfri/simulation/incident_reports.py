@@ -11,6 +11,8 @@ from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.installation import BorrowedInstallation, Installation
 
 COMMAND_SECONDS_MAX = 60.0
+TRIES_MAX = 3
+AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,12 @@ class IncidentReport:
 
 async def read_incidents(installation: Installation | BorrowedInstallation, service: str) -> list[dict[str, Any]]:
     """Its incidents of a service, the oldest first."""
-    found = await _command(installation, "incidents") or []  # without assurance there is no account at all
+    found = None
+    for _ in range(TRIES_MAX):
+        if (found := await _command(installation, "incidents")) is not None:
+            break
+        await asyncio.sleep(AGAIN_SECONDS)  # a busy database is no empty one
+    found = found or []  # without assurance there is no account at all
     return [incident for incident in reversed(found) if incident["service"] == service]
 
 

@@ -140,6 +140,7 @@ def _checks(truth: Truth, result: Result, accounts: Sequence[IncidentReport], se
     resolved_at = account.incident["resolved_at"] if account else None
     exposed_told = _exposed_told(account)
     busy = lateness(truth.late, truth.others).too_busy
+    unfound = busy if result.route_stopped_after_s == NOT_YET else ""  # then nobody could say who was exposed by it
     over_s, proven_s = _after(truth, resolved_at), _after(truth, seen.proven_at)
     return [
         *_shared_checks(truth, result),
@@ -156,17 +157,17 @@ def _checks(truth: Truth, result: Result, accounts: Sequence[IncidentReport], se
               deaf.get("astray") == 0 and deaf.get("trusted") is True),
         unless_held(Check(f"They were told as an incident of receipts at {LOSES_RECEIPTS.name}",
                           "; ".join(receipts) or "nowhere", _is_at(LOSES_RECEIPTS, receipts)), busy),
-        Check("No message that went that way is missing from the list",
-              f"{result.exposed_missed} of {result.exposed_true}",
-              result.exposed_true > 0 and result.exposed_missed == 0),
+        unless_held(Check("No message that went that way is missing from the list",
+                          f"{result.exposed_missed} of {result.exposed_true}",
+                          result.exposed_true > 0 and result.exposed_missed == 0), unfound),
         Check("No other message is on the list as gone that way", f"{result.exposed_wrongly_listed} of"
               f" {result.exposed_listed}", result.exposed_wrongly_listed == 0),
-        Check("The answer sheet names as many", exposed_told or "it says nothing",
-              exposed_told.startswith(f"{len(seen.exposed):,} messages ")),
+        unless_held(Check("The answer sheet names as many", exposed_told or "it says nothing",
+                          exposed_told.startswith(f"{len(seen.exposed):,} messages ")), unfound),
         _in_order(Check("The route was proven by canaries before a person opened it", _seconds(proven_s),
                         bool(seen.proven_at) and seen.proven_at <= truth.opened_at), proven_s, busy),
-        _in_order(Check("Nothing was declared over too early", _seconds(over_s),
-                        not result.declared_over_too_early), over_s, ""),
+        unless_held(_in_order(Check("Nothing was declared over too early", _seconds(over_s),
+                                    not result.declared_over_too_early), over_s, ""), unfound),
         _in_order(Check("It was declared over by the data", _seconds(over_s),
                         bool(account) and bool(resolved_at) and not (account and account.incident["unproven"])),
                   over_s, busy),

@@ -12,7 +12,7 @@ class Timing:
     look_seconds: float = 2.0
     looking_share_max: float = 0.25
     """Looking at incidents takes at most this part of the time, however much there is to read."""
-    kept_outcomes_max: int = 400_000
+    kept_outcomes_max: int = 300_000
     """So many are kept in memory from one look to the next, of all incidents; what has more is gone through anew."""
     relearn_seconds: float = 1_800.0
     """Of outcomes, from which levels are learnt where none are kept, or none that are younger."""

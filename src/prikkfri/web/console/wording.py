@@ -50,7 +50,9 @@ def hint(kind: str) -> str:
 
 
 def noticed(shares: Sequence[DetectableShare]) -> str:
-    """`8.01 % in 1 min, 1.17 % in 10 min, none in 60 min`."""
+    """`8.01 % in 1 min, 1.17 % in 10 min, none in 60 min`; where nothing at all would be noticed, that."""
+    if all(each.share is None for each in shares):
+        return "none, however large"
     return ", ".join(f"{'none' if each.share is None else share(each.share)} in {each.minutes} min" for each in shares)
 
 
