@@ -34,6 +34,7 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (housekeeping.is_full, {"target": "link:nord", "limit": 10}),
     (keys.earliest_open, {}),
     (keys.latest_sealed, {}),
+    (keys.sealed_now, {}),
     (store.release, {"ids": ["a", "b"]}),
     (store.mark_sent, {"sent": [("a", "n")], "now": 1.0}),
     (store.put_off, {"message": "a", "due_at": 1.0, "reason": ""}),
