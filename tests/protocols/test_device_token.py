@@ -204,7 +204,7 @@ def jwk(**changes: object) -> dict[str, object]:
             jwk(kty="RSA"), jwk(kty="oct", k="AAAA"), jwk(crv="P-384"), jwk(d="AAAA"), jwk(x="AA"), jwk(y=LEFT_OUT),
             jwk(kid=LEFT_OUT), jwk(crv=LEFT_OUT),
         )),
-        json.dumps({"keys": [jwk(kid=str(number)) for number in range(33)]}).encode(),
+        json.dumps({"keys": [jwk(kid=str(number)) for number in range(jwt.KEYS_MAX + 1)]}).encode(),
     ],
     ids=lambda _: "document",
 )  # fmt: skip
@@ -214,8 +214,8 @@ def test_what_is_no_public_key_set_is_refused(document: bytes) -> None:
 
 
 def test_a_key_set_of_as_many_keys_as_may_be_is_read() -> None:
-    document = json.dumps({"keys": [jwk(kid=str(number)) for number in range(32)]}).encode()
-    assert jwt.read_jwks(document).keys() == {str(number) for number in range(32)}
+    document = json.dumps({"keys": [jwk(kid=str(number)) for number in range(jwt.KEYS_MAX)]}).encode()
+    assert jwt.read_jwks(document).keys() == {str(number) for number in range(jwt.KEYS_MAX)}
     assert jwt.read_jwks(b'{"keys": []}') == {}
 
 

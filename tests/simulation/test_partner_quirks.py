@@ -155,7 +155,7 @@ async def test_a_rate_holds_and_the_same_lots_are_drawn() -> None:
         for _ in range(3):
             link.connection.session.ask(Command.SUBMIT_SM, receipt_free(), "submit", 0.0)
             link.connection.flush()
-            answered = await link.event(5.0)
+            answered = await link.event()
             assert isinstance(answered, PeerResponse)
             statuses.append(answered.status)
         assert statuses == [0, 0, 0x58]

@@ -24,7 +24,7 @@ from prikkfri.protocols.token_names import NAME_LENGTH_MAX
 
 TOKEN_LENGTH_MAX = 1024
 PACKAGES_MAX = 32
-KEYS_MAX = 32
+KEYS_MAX = 256
 TOKEN_ID_BYTES_MAX = 32
 
 # RFC 8392 section 4, CTA-5007 (catv), and our own claim in the range for private use (below -65536).
