@@ -556,7 +556,13 @@ class Door:
         return self._home / "door" / "line.json"
 
 
-def asking_signin(client: httpx.AsyncClient, urls: Sequence[str], home: Path) -> AskCapacity:
+def asking_signin(
+    client: httpx.AsyncClient,
+    urls: Sequence[str],
+    home: Path,
+    *,
+    seconds_max: float = DEFAULT_TIMING.capacity_asked_seconds,
+) -> AskCapacity:
     """How the door asks the processes of signin for their capacity together; None when none gives one."""
     keys = CallersKeys(home, ["signin"])
     spent: dict[str, float] = {}
@@ -565,7 +571,7 @@ def asking_signin(client: httpx.AsyncClient, urls: Sequence[str], home: Path) ->
     async def ask_one(url: str) -> Capacity | None:
         headers = {"authorization": f"Bearer {keys['signin']}"}
         try:
-            answer = await client.get(f"{url}/capacity", headers=headers, timeout=DEFAULT_TIMING.capacity_asked_seconds)
+            answer = await client.get(f"{url}/capacity", headers=headers, timeout=seconds_max)
             document = answer.raise_for_status().json()
             spent = document.get("spent")
             capacity = Capacity(
