@@ -40,6 +40,11 @@ def by_place(sql: str) -> Callable[[Parameters], tuple[object, ...]]:
     return lambda parameters: tuple([parameters[name] for name in names])
 
 
+def in_places(sql: str, parameters: Parameters | None) -> tuple[object, ...] | None:
+    """A driver would look for each by its name anew, each time."""
+    return by_place(sql)(parameters) if parameters else None
+
+
 class Queries(Protocol):
     """What may be asked. Each statement sees what is committed when it begins; two may see different states."""
 

@@ -13,7 +13,7 @@ import psycopg.conninfo
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable, StorageUnmade
-from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Snapshot, Transaction, by_place
+from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Snapshot, Transaction, by_place, in_places
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
@@ -76,10 +76,6 @@ def _numbered(sql: str) -> Any:
     return PARAMETER.sub(lambda found: f"${places[found[1]]}", sql)
 
 
-def _in_places(sql: str, parameters: Parameters | None) -> tuple[object, ...] | None:
-    return by_place(sql)(parameters) if parameters else None
-
-
 @lru_cache(maxsize=256)
 def _with_rows(into: str, row: str, count: int) -> str:
     return into + ", ".join(PARAMETER.sub(rf":\1_{index}", row) for index in range(count))
@@ -91,7 +87,7 @@ class _Connection:
         self.collected: list[Any] = []
 
     async def execute(self, sql: str, parameters: Parameters | None = None) -> int:
-        cursor = await self.connection.execute(_numbered(sql), _in_places(sql, parameters))
+        cursor = await self.connection.execute(_numbered(sql), in_places(sql, parameters))
         return cursor.rowcount
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
@@ -114,11 +110,11 @@ class _Connection:
             start += most
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
-        cursor = await self.connection.execute(_numbered(sql), _in_places(sql, parameters))
+        cursor = await self.connection.execute(_numbered(sql), in_places(sql, parameters))
         return await cursor.fetchall()
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
-        cursor = await self.connection.execute(_numbered(sql), _in_places(sql, parameters))
+        cursor = await self.connection.execute(_numbered(sql), in_places(sql, parameters))
         return await cursor.fetchone()
 
 

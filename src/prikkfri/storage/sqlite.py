@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import apsw
 
 from prikkfri.errors import InDoubt, StorageDamaged, StorageError, StorageUnavailable, StorageUnmade, StorageUnwritable
-from prikkfri.storage.database import Parameters, Queries, Row, Snapshot, Transaction, by_place
+from prikkfri.storage.database import Parameters, Queries, Row, Snapshot, Transaction, by_place, in_places
 from prikkfri.storage.limits import LIMITS, StorageLimits
 
 T = TypeVar("T")
@@ -25,11 +25,6 @@ STATEMENTS = 500
 """Kept prepared: more than there are, so that none is prepared twice."""
 MAKE_ROOM = "make room on the disk, and let whoever runs Prikkfri write there"
 RESTORE = "put a copy back in its place, or move the file away to begin with an empty one"
-
-
-def _in_places(sql: str, parameters: Parameters | None) -> tuple[object, ...] | None:
-    """By its name apsw would look for each anew, each time."""
-    return by_place(sql)(parameters) if parameters else None
 
 
 @lru_cache(maxsize=1)
@@ -45,7 +40,7 @@ class _Connection:
         self.collected: list[Any] = []
 
     async def execute(self, sql: str, parameters: Parameters | None = None) -> int:
-        self.connection.execute(sql, _in_places(sql, parameters))
+        self.connection.execute(sql, in_places(sql, parameters))
         return self.connection.changes()
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
@@ -53,10 +48,10 @@ class _Connection:
             self.connection.executemany(sql, map(by_place(sql), rows))
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
-        return self.connection.execute(sql, _in_places(sql, parameters)).fetchall()
+        return self.connection.execute(sql, in_places(sql, parameters)).fetchall()
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
-        row: Row | None = self.connection.execute(sql, _in_places(sql, parameters)).fetchone()
+        row: Row | None = self.connection.execute(sql, in_places(sql, parameters)).fetchone()
         return row
 
 

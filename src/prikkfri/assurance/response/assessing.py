@@ -248,7 +248,7 @@ def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
     if best < nearby + ROSE_BEFORE_NATS:
         best, beginnings = nearby, near
         # The share that an alarm saw is often that of a few. One that comes and goes is lower than in its spells.
-        fitted = _fitted((each for each in theirs if each.at >= since), _at_most_ordinary(alarm.level))
+        fitted = _fitted([each for each in theirs if each.at >= since], _at_most_ordinary(alarm.level))
         most = max(fitted, default=(-inf, since))[0]
         beginnings += [(best, at) for nats, at in fitted if nats >= most - ROSE_NATS]
     return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
@@ -298,11 +298,11 @@ def _beginnings(
     return found
 
 
-def _fitted(promises: Iterable[SettledPromise], ordinary: float) -> list[tuple[float, float]]:
+def _fitted(promises: Sequence[SettledPromise], ordinary: float) -> list[tuple[float, float]]:
     """The same by the share that all from each beginning on has itself (a generalised likelihood ratio)."""
     found: list[tuple[float, float]] = []
     broken = 0
-    for settled, each in enumerate(reversed([*promises]), start=1):
+    for settled, each in enumerate(reversed(promises), start=1):
         if each.kept:
             continue
         broken += 1
