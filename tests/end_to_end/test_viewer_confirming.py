@@ -75,6 +75,7 @@ def test_under_pressure_it_is_put_off_and_asked_by_the_end_of_the_programme(
     assert due and 0.75 * latest - 1 <= at <= latest, "the last is answered"
     assert early and not any(was for _, was in early)
     times = [when for when, _ in early]
+    assert at - times[-1] > 0.1, "once, when its time comes"
     assert all(later - sooner >= 299 for sooner, later in itertools.pairwise(times))
 
 

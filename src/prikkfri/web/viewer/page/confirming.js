@@ -27,12 +27,13 @@ export function makeConfirming({ ask, programmeEnds, onChange }) {
   function next(seconds) {
     clearTimeout(timer);
     const left = by - now();
-    timer = setTimeout(confirm, 1000 * (left > 0 ? Math.min(seconds, left) : seconds));
+    const last = left <= seconds; // the clock may yet say a moment before, when it rings
+    timer = setTimeout(confirm, 1000 * (left > 0 ? Math.min(seconds, left) : seconds), last);
   }
 
-  async function confirm() {
+  async function confirm(last) {
     try {
-      const changed = await ask(now() >= by);
+      const changed = await ask(last || now() >= by);
       if (changed) onChange(changed);
     } catch (error) {
       if (error.status === 401) return; // the door will say so
