@@ -1,4 +1,4 @@
-"""Columns of settled promises are the sequence that a list of them is, and keep its order as some go and others come."""
+"""Columns of settled promises are the sequence that a list of them is, and keep its order when some go or come."""
 
 import random
 
