@@ -10,7 +10,6 @@ from prikkfri.assurance.detection import Alarm, Kind
 from prikkfri.assurance.incidents import apply_fact, open_incident
 from prikkfri.assurance.localisation import FaultSegment
 from prikkfri.assurance.response.assessing import (
-    SettledPromise,
     began,
     buckets,
     cells,
@@ -27,6 +26,7 @@ from prikkfri.assurance.response.assessing import (
     sign,
     usual_share,
 )
+from prikkfri.assurance.response.promises import SettledPromise
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome

@@ -61,8 +61,8 @@ class Told:
         dimensions = {} if lot.random() < 0.5 else {"client": lot.choice(("phone", "television"))}
         if step == "join":
             verdict, dimensions = "asked", {"for": lot.choice(("enter", "sign-in"))}
-        if step == "picture":
-            dimensions = {"channel": "sport"}
+        if step in ("picture", "start-playback"):
+            dimensions = {"channel": lot.choice(("sport", "news"))}
         return Outcome(
             time=round((now - ago) * 4) / 4 if lot.random() < 0.7 else now - ago,
             service="television",
@@ -136,5 +136,7 @@ def test_carried_on_it_says_what_it_says_from_nothing(seed: int) -> None:
         assert found[0] == found[1]
         assert history.between(scope_since, now) == whole.between(scope_since, now)
         assert list(history.acts) == list(whole.acts) and list(history.routes) == list(whole.routes)
-        assert list(history.usual) == [each for each in whole.usual if each.time < opened]
+        for until in (scope_since, opened):
+            assert sorted(history.crowd("enter", since, until)) == sorted(whole.crowd("enter", since, until))
+            assert history.viewers(since, until) == whole.viewers(since, until)
     assert told.rows and history is not None

@@ -1,15 +1,15 @@
 """Assessing: from outcomes to the counts that placing and recovery judge by."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf, log
 
-import msgspec
+import numpy as np
 from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, FaultSegment
+from prikkfri.assurance.response.promises import PromiseColumns, SettledPromise
 from prikkfri.assurance.segments import Places, Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
@@ -59,16 +59,6 @@ ROSE_UNBROKEN_NATS = 12.0
 Expectations = Mapping[tuple[str, str], Expectation]
 
 
-class SettledPromise(msgspec.Struct, frozen=True, gc=False):
-    """One promise as kept or broken, and when that was known. A struct, since a look makes one for each promise."""
-
-    at: float
-    asked: float
-    """When it was made; of one whose asking is not told, the same."""
-    segment: Segment
-    kept: bool
-
-
 def settled(
     outcomes: Iterable[Outcome], *, now: float, expectations: Expectations = EXPECTATIONS
 ) -> list[SettledPromise]:
@@ -113,17 +103,8 @@ def settled(
             continue
         if (deadline := _deadline(asking, expectations)) <= now:
             found.append(_unanswered(asking, deadline, expectations))
-    found.sort(key=_order)
+    found.sort(key=lambda each: (each.at, each.asked, each.kept))
     return found
-
-
-def _order(each: SettledPromise) -> tuple[float, float, bool]:
-    return each.at, each.asked, each.kept
-
-
-def in_order(promises: Iterable[SettledPromise]) -> list[SettledPromise]:
-    """Oldest first, and of one moment always the same."""
-    return sorted(promises, key=lambda each: (*_order(each), each.segment))
 
 
 def _deadline(asking: Outcome, expectations: Expectations) -> float:
@@ -134,65 +115,51 @@ def _unanswered(asking: Outcome, deadline: float, expectations: Expectations) ->
     return SettledPromise(deadline, asking.time, segment_of(unanswered(asking, expectations)), kept=False)
 
 
-def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[SettledPromise]:
-    """Those of the segments. Promises are many, and the places that they lie in few, each of them one object."""
-    known: dict[int, tuple[bool, Segment]] = {}  # who is kept keeps their number
-    found = []
-    for each in promises:
-        place = each.segment
-        if (lies := known.get(id(place))) is None:
-            lies = known[id(place)] = (any(segment.holds(place) for segment in segments), place)
-        if lies[0]:
-            found.append(each)
-    return found
+def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> PromiseColumns:
+    """Those of the segments."""
+    columns = PromiseColumns.of(promises)
+    return columns.where(columns.lying_in(segments))
 
 
-def outside(promises: Sequence[SettledPromise], segments: Sequence[Segment]) -> Sequence[SettledPromise]:
+def outside(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> PromiseColumns:
     """Those of none of the segments."""
-    if not segments:
-        return promises
-    inside = {id(each) for each in lying_in(promises, segments)}
-    return [each for each in promises if id(each) not in inside]
+    columns = PromiseColumns.of(promises)
+    return columns.where(~columns.lying_in(segments)) if segments else columns
 
 
-def parted(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[list[SettledPromise]]:
+def without_fault(
+    promises: Iterable[SettledPromise], segment: Segment, *, since: float, until: float
+) -> PromiseColumns:
+    """Those that do not lie in a fault: in its segment, from its beginning to its last broken promise."""
+    columns = PromiseColumns.of(promises)
+    return columns.where(~(columns.lying_in([segment]) & (columns.at >= since) & (columns.at <= until)))
+
+
+def parted(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[PromiseColumns]:
     """Those of each segment, in their order; what lies in several is the first one's."""
-    known: dict[int, tuple[list[SettledPromise] | None, Segment]] = {}  # as above
-    found: list[list[SettledPromise]] = [[] for _ in segments]
-    for each in promises:
-        place = each.segment
-        if (part := known.get(id(place))) is None:
-            first = (theirs for theirs, segment in zip(found, segments, strict=True) if segment.holds(place))
-            part = known[id(place)] = (next(first, None), place)
-        if part[0] is not None:
-            part[0].append(each)
-    return found
+    columns = PromiseColumns.of(promises)
+    first = columns.places.first_holder(segments)[columns.place]
+    return [columns.where(first == index) for index in range(len(segments))]
 
 
 def cells(promises: Iterable[SettledPromise], *, since: float, until: float) -> list[Cell]:
     """Counts by combination of dimension values, of what was settled from `since` to before `until`."""
-    counts: dict[Segment, list[int]] = {}
-    known: dict[int, tuple[list[int], Segment]] = {}  # as above: a place is one object, as a rule
-    for each in promises:
-        if since <= each.at < until:
-            place = each.segment
-            if (count := known.get(id(place))) is None:
-                count = known[id(place)] = (counts.setdefault(place, [0, 0]), place)
-            count[0][0] += 1
-            count[0][1] += not each.kept
-    return [Cell(segment, total, broken) for segment, (total, broken) in counts.items()]
+    columns = _between(PromiseColumns.of(promises), since, until)
+    return [Cell(segment, settled, broken) for segment, settled, broken in columns.by_place()]
 
 
 def buckets(
-    promises: Sequence[SettledPromise], segments: Sequence[Segment], *, since: float, until: float, seconds: float
+    promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float, until: float, seconds: float
 ) -> list[Bucket]:
     """Counts of the segments in stretches of `seconds`, empty ones too."""
-    kept = [0] * max(int((until - since) / seconds), 0)
-    broken = list(kept)
-    for each in lying_in(promises, segments):
-        index = int((each.at - since) / seconds) if each.at >= since else -1
-        if 0 <= index < len(kept):
-            (kept if each.kept else broken)[index] += 1
+    many = max(int((until - since) / seconds), 0)
+    columns = PromiseColumns.of(promises)
+    columns = columns.where(columns.lying_in(segments) & (columns.at >= since))
+    stretch = ((columns.at - since) / seconds).astype(np.int64)
+    within = stretch < many
+    kept, broken = (
+        np.bincount(stretch[within & chosen], minlength=many).tolist() for chosen in (columns.kept, ~columns.kept)
+    )
     return [Bucket(since + i * seconds, k, b) for i, (k, b) in enumerate(zip(kept, broken, strict=True))]
 
 
@@ -201,14 +168,17 @@ def usual_share(
 ) -> float:
     """The share of the segments that was broken before; what is ordinary at their steps if little is seen."""
     inside = lying_in(promises, segments)
-    before = [each for each in inside if since <= each.at < until]
     if not inside:
         return 0.0
-    settled, broken = len(before), sum(not each.kept for each in before)
-    places = Counter(each.segment.values for each in inside)
-    ordinary = sum(_ordinary_share(place) * count for place, count in places.items()) / len(inside)
+    before = _between(inside, since, until)
+    settled, broken = len(before), int(np.count_nonzero(~before.kept))
+    ordinary = sum(_ordinary_share(place.values) * count for place, count, _ in inside.by_place()) / len(inside)
     drawn = (broken + PRIOR_PROMISES * ordinary) / (settled + PRIOR_PROMISES)
     return max(drawn, broken / settled if settled else 0.0)
+
+
+def _between(columns: PromiseColumns, since: float, until: float) -> PromiseColumns:
+    return columns.where((columns.at >= since) & (columns.at < until))
 
 
 def _ordinary_share(place: tuple[tuple[str, str], ...]) -> float:
@@ -218,8 +188,9 @@ def _ordinary_share(place: tuple[tuple[str, str], ...]) -> float:
 
 def last_broken(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float) -> float | None:
     """When the last promise of the segments was broken, since then."""
-    broken = (each for each in promises if not each.kept and each.at >= since)
-    return max((each.at for each in lying_in(broken, segments)), default=None)
+    columns = PromiseColumns.of(promises)
+    broken = columns.at[columns.lying_in(segments) & ~columns.kept & (columns.at >= since)]
+    return float(broken.max()) if len(broken) else None
 
 
 def began(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float) -> float:
@@ -432,7 +403,12 @@ def asking(outcomes: Iterable[Outcome], steps: Sequence[str], *, since: float, u
 
 def peak_per_second(outcomes: Iterable[Outcome], *, step: str, over_seconds: float) -> float:
     """The most that was asked for in a second at a step, averaged over any stretch of `over_seconds`."""
-    moments = sorted(outcome.time for outcome in outcomes if outcome.step == step and is_promise(outcome))
+    came = (outcome.time for outcome in outcomes if outcome.step == step and is_promise(outcome))
+    return peak_of(sorted(came), over_seconds=over_seconds)
+
+
+def peak_of(moments: Sequence[float], *, over_seconds: float) -> float:
+    """The same of the moments at which it was asked for, in order."""
     start = most = 0
     for end, moment in enumerate(moments):
         while moment - moments[start] >= over_seconds:

@@ -10,14 +10,17 @@ through once.
 `OutcomeHistory` is the same from nothing, of outcomes in a list.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain
 from math import inf
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
+
+import numpy as np
 
 from prikkfri.assurance.impact import (
     ROUTE,
@@ -32,32 +35,33 @@ from prikkfri.assurance.impact import (
     impact_part,
     list_digest,
 )
+from prikkfri.assurance.loads import STEPS
+from prikkfri.assurance.programmes import channel_come_to
 from prikkfri.assurance.response import assessing
-from prikkfri.assurance.response.assessing import Expectations, SettledPromise
+from prikkfri.assurance.response.assessing import Expectations
+from prikkfri.assurance.response.promises import Floats, OrderedPromises, PromiseColumns, SettledPromise, in_order
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.store import StoredOutcome
-from prikkfri.assurance.tally import JOIN, asking_of, expectation
+from prikkfri.assurance.tally import JOIN, asking_of, expectation, is_promise
 from prikkfri.journal import Outcome
 from prikkfri.streaming.pictures import PICTURE
 
 AHEAD_SECONDS = 1.0
 """What is told for a later moment than so far ahead is not yet taken in."""
 
+CROWD_STEPS = frozenset(STEPS.values())
 HolderRow = tuple[str, str, float, float]
 """A device, who was seen on it, from and until when."""
 T = TypeVar("T", bound=tuple[object, ...] | int)
 
 
 _NOBODY = ImpactPart((), 0, 0, 0)
+_NO_MOMENTS: Floats = np.empty(0)
 _place = attrgetter("place")
 
 
 class History(Protocol):
     """What is known of an incident's service from some time before it began up to now."""
-
-    @property
-    def usual(self) -> Sequence[Outcome]:
-        """The outcomes from before the incident was opened, oldest first."""
 
     @property
     def acts(self) -> Sequence[Outcome]:
@@ -67,7 +71,7 @@ class History(Protocol):
     def routes(self) -> Sequence[Outcome]:
         """What canaries say of routes."""
 
-    def promises(self) -> Sequence[SettledPromise]:
+    def promises(self) -> PromiseColumns:
         """Those that are settled, oldest first."""
 
     def impact(self, scope: Scope) -> Impact:
@@ -78,6 +82,12 @@ class History(Protocol):
 
     def asking(self, steps: Sequence[str], *, since: float, until: float) -> int:
         """How many asked at these steps."""
+
+    def crowd(self, step: str, since: float, until: float) -> Sequence[float]:
+        """When each came to a step where a crowd is counted; of the time before the incident was opened."""
+
+    def viewers(self, since: float, until: float) -> Mapping[str, int]:
+        """How many began to watch each channel; of the time before the incident was opened."""
 
     def between(self, since: float, until: float) -> list[Outcome]:
         """All of them, oldest first."""
@@ -94,10 +104,6 @@ class OutcomeHistory:
     holder: Holder | None = None
 
     @property
-    def usual(self) -> Sequence[Outcome]:
-        return self.outcomes
-
-    @property
     def acts(self) -> Sequence[Outcome]:
         return [outcome for outcome in self.outcomes if _is_act(outcome)]
 
@@ -105,8 +111,9 @@ class OutcomeHistory:
     def routes(self) -> Sequence[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.step == ROUTE]
 
-    def promises(self) -> Sequence[SettledPromise]:
-        return assessing.in_order(assessing.settled(self.outcomes, now=self.now, expectations=self.expectations))
+    def promises(self) -> PromiseColumns:
+        settled = assessing.settled(self.outcomes, now=self.now, expectations=self.expectations)
+        return PromiseColumns.of(in_order(settled))
 
     def impact(self, scope: Scope) -> Impact:
         return impact(self.outcomes, scope, now=self.now, holder=self.holder, expectations=self.expectations)
@@ -116,6 +123,13 @@ class OutcomeHistory:
 
     def asking(self, steps: Sequence[str], *, since: float, until: float) -> int:
         return assessing.asking(self.outcomes, steps, since=since, until=until)
+
+    def crowd(self, step: str, since: float, until: float) -> Sequence[float]:
+        return [o.time for o in self.outcomes if since <= o.time < until and o.step == step and is_promise(o)]
+
+    def viewers(self, since: float, until: float) -> Mapping[str, int]:
+        came = (channel_come_to(outcome) for outcome in self.outcomes if since <= outcome.time < until)
+        return Counter(channel for channel in came if channel is not None)
 
     def between(self, since: float, until: float) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if since <= outcome.time < until]
@@ -189,7 +203,7 @@ class IncidentHistory:
     """The history of one incident's service, carried on. One owner has it; what it is asked is as of `now`."""
 
     def __init__(self, *, since: float, usual_until: float, expectations: Expectations) -> None:
-        """Outcomes from `since` on are taken in; `usual` are those before `usual_until`."""
+        """Outcomes from `since` on are taken in; crowds and viewers are of the time before `usual_until`."""
         self.since = since
         self.usual_until = usual_until
         self.now = -inf
@@ -209,8 +223,9 @@ class IncidentHistory:
         self._changes: list[tuple[float, int, Household]] = []
         """A heap of when each changes by itself."""
         self._number = 0
-        self._promises: list[SettledPromise] = []
-        self._usual, self._acts, self._routes = _Rows(), _Rows(), _Rows()
+        self._promises = OrderedPromises()
+        self._acts, self._routes = _Rows(), _Rows()
+        self._crowds, self._viewers = _Moments(), _Moments()
         self._hits: dict[str, tuple[Hit, bytes]] = {}
         self._listed: list[str] = []
         """The persons of it in order, without those who came or went since it was made."""
@@ -259,8 +274,8 @@ class IncidentHistory:
             for household in list(self._households):
                 if any(row.outcome.time < since for row in household.rows):
                     self._forget(household, since)
-            for rows in (self._usual, self._acts, self._routes):
-                rows.forget(since)
+            for known in (self._acts, self._routes, self._crowds, self._viewers):
+                known.forget(since)
         self.since = since
 
     def advance(self, now: float) -> None:
@@ -274,7 +289,7 @@ class IncidentHistory:
             self.rows += len(due)
             for row in due:
                 self._put(row)
-            self._usual.add(row for row in due if row.outcome.time < self.usual_until)
+            self._count_usual(row.outcome for row in due if row.outcome.time < self.usual_until)
             self._acts.add(row for row in due if _is_act(row.outcome))
             self._routes.add(row for row in due if row.outcome.step == ROUTE)
         while self._changes and self._changes[0][0] <= now:
@@ -282,6 +297,13 @@ class IncidentHistory:
             if household.changes_at == at:
                 self._stale.add(household)
         self._settle()
+
+    def _count_usual(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.step in CROWD_STEPS and is_promise(outcome):
+                self._crowds.add(outcome.step, outcome.time)
+            if (channel := channel_come_to(outcome)) is not None:
+                self._viewers.add(channel, outcome.time)
 
     def _put(self, row: StoredOutcome) -> None:
         outcome = row.outcome
@@ -372,7 +394,7 @@ class IncidentHistory:
             if not household.rows:
                 self._households.pop(household, None)
         self._stale.clear()
-        self._replace(gone, new)
+        self._promises.replace(gone, new)
 
     def _wait_for(self, household: Household, outcomes: Iterable[Outcome]) -> None:
         """Looks at the household again when a grace time of it ends, or a moment comes for which something was told."""
@@ -390,21 +412,6 @@ class IncidentHistory:
             if outcome.step == JOIN:
                 yield outcome.time + expectation(asking_of(outcome), self._expectations).grace_seconds
 
-    def _replace(self, gone: Sequence[SettledPromise], new: Sequence[SettledPromise]) -> None:
-        known = self._promises
-        for each in gone:
-            at = bisect_left(known, each.at, key=lambda other: other.at)
-            while known[at] != each:
-                at += 1
-            del known[at]
-        if new:
-            first = bisect_left(known, min(each.at for each in new), key=lambda other: other.at)
-            known[first:] = assessing.in_order(chain(known[first:], new))
-
-    @property
-    def usual(self) -> Sequence[Outcome]:
-        return self._usual.outcomes
-
     @property
     def acts(self) -> Sequence[Outcome]:
         return self._acts.outcomes
@@ -413,8 +420,8 @@ class IncidentHistory:
     def routes(self) -> Sequence[Outcome]:
         return self._routes.outcomes
 
-    def promises(self) -> Sequence[SettledPromise]:
-        return self._promises
+    def promises(self) -> PromiseColumns:
+        return self._promises.columns
 
     def impact(self, scope: Scope) -> Impact:
         until = None if scope.until == self.now else scope.until
@@ -485,6 +492,13 @@ class IncidentHistory:
     def _count_asking(self, of: int, sign: int) -> None:
         self._asked += sign * of
 
+    def crowd(self, step: str, since: float, until: float) -> Sequence[float]:
+        found: list[float] = self._crowds.between(since, until).get(step, _NO_MOMENTS).tolist()
+        return found
+
+    def viewers(self, since: float, until: float) -> Mapping[str, int]:
+        return {channel: len(moments) for channel, moments in self._viewers.between(since, until).items()}
+
     def between(self, since: float, until: float) -> list[Outcome]:
         rows = [row for household in self._households for row in household.rows if since <= row.outcome.time < until]
         return [row.outcome for row in sorted(rows, key=_place)]
@@ -515,6 +529,26 @@ class _Rows:
     def forget(self, before: float) -> None:
         self._rows = [row for row in self._rows if row.outcome.time >= before]
         self.outcomes = [row.outcome for row in self._rows]
+
+
+class _Moments:
+    """When it was that outcomes said the same, by what they said: of a great many no more than that is kept."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, array[float]] = {}
+
+    def add(self, name: str, at: float) -> None:
+        if (known := self._by_name.get(name)) is None:
+            known = self._by_name[name] = array("d")
+        known.append(at)
+
+    def forget(self, before: float) -> None:
+        self._by_name = {name: array("d", moments.tobytes()) for name, moments in self.between(before, inf).items()}
+
+    def between(self, since: float, until: float) -> dict[str, Floats]:
+        found = {name: np.array(moments) for name, moments in self._by_name.items()}
+        inside = {name: moments[(moments >= since) & (moments < until)] for name, moments in found.items()}
+        return {name: moments for name, moments in inside.items() if len(moments)}
 
 
 def _is_act(outcome: Outcome) -> bool:
