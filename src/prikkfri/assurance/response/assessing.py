@@ -9,7 +9,7 @@ from msgspec import structs
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, FaultSegment
-from prikkfri.assurance.response.promises import PromiseColumns, SettledPromise
+from prikkfri.assurance.response.promises import Floats, PromiseColumns, SettledPromise
 from prikkfri.assurance.segments import Places, Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
@@ -200,9 +200,9 @@ def began(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, si
     something that was kept says nothing: then it still worked, at least for some.
     """
     ours = lying_in(promises, segments)
-    last_kept = max((each.asked for each in ours if each.kept and each.at < since), default=0.0)
-    broken = (each.asked for each in ours if not each.kept and each.at >= since)
-    return min([since, *(asked for asked in broken if asked > last_kept)])
+    last_kept = ours.asked[ours.kept & (ours.at < since)].max(initial=0.0)
+    asked = ours.asked[~ours.kept & (ours.at >= since)]
+    return float(asked[asked > last_kept].min(initial=since))
 
 
 def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
@@ -213,23 +213,21 @@ def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
     """
     if alarm.kind != "share" or alarm.seen <= _at_most_ordinary(alarm.level):
         return alarm.since
-    since = alarm.since - ROSE_BEFORE_SECONDS
+    since, ordinary = alarm.since - ROSE_BEFORE_SECONDS, _at_most_ordinary(alarm.level)
     ours = lying_in(promises, [alarm.segment])
-    theirs = [each for each in ours if each.at < alarm.raised_at]
-    beginnings = _beginnings(theirs, alarm.level, alarm.seen, least_since=since)
-    best = max(beginnings, default=(-inf, since))[0]
-    near = [each for each in beginnings if each[1] >= since]
-    nearby = max(near, default=(-inf, since))[0]
-    if best < nearby + ROSE_BEFORE_NATS:
-        best, beginnings = nearby, near
+    theirs = ours.where(ours.at < alarm.raised_at)
+    nats, at = _beginnings(theirs, ordinary, alarm.seen, least_since=since)
+    likely = [at[nats >= nats.max(initial=-inf) - ROSE_NATS]]
+    near = at >= since
+    nearby = nats[near].max(initial=-inf)
+    if nats.max(initial=-inf) < nearby + ROSE_BEFORE_NATS:
+        likely = [at[near & (nats >= nearby - ROSE_NATS)]]
         # The share that an alarm saw is often that of a few, and one that comes and goes is lower than in its spells.
         # What comes after the alarm tells better how much is broken, unless it has become worse since.
         for known in (theirs, ours):
-            near = [each for each in known if each.at >= alarm.since - ROSE_FITTED_SECONDS]
-            fitted = _fitted(near, _at_most_ordinary(alarm.level))
-            most = max(fitted, default=(-inf, since))[0]
-            beginnings += [(best, at) for nats, at in fitted if nats >= most - ROSE_NATS]
-    return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
+            nats, at = _fitted(known.where(known.at >= alarm.since - ROSE_FITTED_SECONDS), ordinary)
+            likely.append(at[nats >= nats.max(initial=-inf) - ROSE_NATS])
+    return min((float(each.min()) for each in likely if len(each)), default=alarm.since)
 
 
 def rose_beside(
@@ -243,54 +241,45 @@ def rose_beside(
     levels = [each.level for each in alarms if each.kind == "share" and each.segment.meets(placed.segment)]
     if not levels or placed.share <= _at_most_ordinary(min(levels)):
         return None
-    theirs = [p for p in lying_in(promises, [placed.segment]) if not any(each.holds(p.segment) for each in worse)]
-    beginnings = _beginnings(theirs, min(levels), placed.share, least_since=inf)
-    if not beginnings:
+    theirs = outside(lying_in(promises, [placed.segment]), worse)
+    nats, at = _beginnings(theirs, _at_most_ordinary(min(levels)), placed.share, least_since=inf)
+    if not len(nats):
         return None
-    best, first = max(beginnings)
-    since = first - ROSE_BEFORE_SECONDS
-    return min(at for nats, at in beginnings if nats >= best - ROSE_NATS and at >= since)
+    since = at[nats == nats.max()].max() - ROSE_BEFORE_SECONDS
+    return float(at[(nats >= nats.max() - ROSE_NATS) & (at >= since)].min())
 
 
 def _at_most_ordinary(level: float) -> float:
     return min(0.5, ORDINARY_SLACK * max(level, SHARE_FLOOR))
 
 
-def _beginnings(
-    promises: Sequence[SettledPromise], level: float, seen: float, *, least_since: float
-) -> list[tuple[float, float]]:
-    """Each broken promise as the beginning of a share `seen`: the nats by which that explains all from it on better
-    than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as far as it goes on.
+def _beginnings(promises: PromiseColumns, ordinary: float, seen: float, *, least_since: float) -> tuple[Floats, Floats]:
+    """Each broken promise as the beginning of a share `seen`, the last one first: the nats by which that explains all
+    from it on better than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as
+    far as it goes on.
     """
-    ordinary, risen = _at_most_ordinary(level), min(seen, 0.999)
-    kept, broken = log((1 - risen) / (1 - ordinary)), log(risen / ordinary)
-    evidence, best = 0.0, -inf
-    found: list[tuple[float, float]] = []
-    for each in reversed(promises):
-        if each.at < least_since and evidence < best - ROSE_UNBROKEN_NATS:
-            break
-        evidence += kept if each.kept else broken
-        if not each.kept:
-            found.append((evidence, each.at))
-            best = max(best, evidence)
-    return found
+    risen = min(seen, 0.999)
+    at, broken = promises.at[::-1], ~promises.kept[::-1]
+    nats = np.cumsum(np.where(broken, log(risen / ordinary), log((1 - risen) / (1 - ordinary))))
+    best = np.maximum.accumulate(np.where(broken, nats, -inf))
+    unbroken = np.flatnonzero((at[1:] < least_since) & (nats[:-1] < best[:-1] - ROSE_UNBROKEN_NATS))
+    broken[int(unbroken[0]) + 1 if len(unbroken) else len(broken) :] = False
+    return nats[broken], at[broken]
 
 
-def _fitted(promises: Sequence[SettledPromise], ordinary: float) -> list[tuple[float, float]]:
+def _fitted(promises: PromiseColumns, ordinary: float) -> tuple[Floats, Floats]:
     """The same by the share that all from each beginning to the last broken has itself (a generalised likelihood
     ratio)."""
-    found: list[tuple[float, float]] = []
-    broken = settled = 0
-    for each in reversed(promises):
-        broken += not each.kept
-        settled += broken > 0
-        if each.kept:
-            continue
-        share, kept = broken / settled, settled - broken
-        if share > ordinary:
-            nats = broken * log(share / ordinary) + (kept * log((1 - share) / (1 - ordinary)) if kept else 0.0)
-            found.append((nats, each.at))
-    return found
+    at, broken = promises.at[::-1], ~promises.kept[::-1]
+    failed = np.cumsum(broken)
+    at, failed = at[broken], failed[broken]
+    settled = np.flatnonzero(broken) + 1.0
+    settled -= settled[:1] - 1.0  # the first of these is the last that was broken
+    kept, share = settled - failed, failed / settled
+    risen = share > ordinary
+    at, failed, kept, share = at[risen], failed[risen], kept[risen], share[risen]
+    whole = np.log((1 - np.minimum(share, 1 - 1e-9)) / (1 - ordinary))
+    return failed * np.log(share / ordinary) + kept * whole, at
 
 
 def sign(outcome: Outcome) -> Alarm | None:
