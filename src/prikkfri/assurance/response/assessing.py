@@ -48,6 +48,9 @@ ROSE_NATS = 3.0
 """A beginning that explains so much less than the best is none: e**3 is twenty to one."""
 ROSE_BEFORE_SECONDS = 60.0
 """A series is looked at from so long before its sum left zero: clocks differ, and few come ..."""
+ROSE_FITTED_SECONDS = 120.0
+"""... and by the share that it comes to itself from so long before: of one that breaks a third, several are kept in a
+row, and the sum falls to zero again; ..."""
 ROSE_BEFORE_NATS = 8.0
 """... and from before that where so much speaks for it: what was counted late, all at once, began much earlier ..."""
 ROSE_UNBROKEN_NATS = 12.0
@@ -211,17 +214,21 @@ def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
     if alarm.kind != "share" or alarm.seen <= _at_most_ordinary(alarm.level):
         return alarm.since
     since = alarm.since - ROSE_BEFORE_SECONDS
-    theirs = lying_in((each for each in promises if each.at < alarm.raised_at), [alarm.segment])
+    ours = lying_in(promises, [alarm.segment])
+    theirs = [each for each in ours if each.at < alarm.raised_at]
     beginnings = _beginnings(theirs, alarm.level, alarm.seen, least_since=since)
     best = max(beginnings, default=(-inf, since))[0]
     near = [each for each in beginnings if each[1] >= since]
     nearby = max(near, default=(-inf, since))[0]
     if best < nearby + ROSE_BEFORE_NATS:
         best, beginnings = nearby, near
-        # The share that an alarm saw is often that of a few. One that comes and goes is lower than in its spells.
-        fitted = _fitted([each for each in theirs if each.at >= since], _at_most_ordinary(alarm.level))
-        most = max(fitted, default=(-inf, since))[0]
-        beginnings += [(best, at) for nats, at in fitted if nats >= most - ROSE_NATS]
+        # The share that an alarm saw is often that of a few, and one that comes and goes is lower than in its spells.
+        # What comes after the alarm tells better how much is broken, unless it has become worse since.
+        for known in (theirs, ours):
+            near = [each for each in known if each.at >= alarm.since - ROSE_FITTED_SECONDS]
+            fitted = _fitted(near, _at_most_ordinary(alarm.level))
+            most = max(fitted, default=(-inf, since))[0]
+            beginnings += [(best, at) for nats, at in fitted if nats >= most - ROSE_NATS]
     return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
 
 
@@ -270,13 +277,15 @@ def _beginnings(
 
 
 def _fitted(promises: Sequence[SettledPromise], ordinary: float) -> list[tuple[float, float]]:
-    """The same by the share that all from each beginning on has itself (a generalised likelihood ratio)."""
+    """The same by the share that all from each beginning to the last broken has itself (a generalised likelihood
+    ratio)."""
     found: list[tuple[float, float]] = []
-    broken = 0
-    for settled, each in enumerate(reversed(promises), start=1):
+    broken = settled = 0
+    for each in reversed(promises):
+        broken += not each.kept
+        settled += broken > 0
         if each.kept:
             continue
-        broken += 1
         share, kept = broken / settled, settled - broken
         if share > ordinary:
             nats = broken * log(share / ordinary) + (kept * log((1 - share) / (1 - ordinary)) if kept else 0.0)
