@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf, log
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import structs
@@ -9,7 +10,7 @@ from msgspec import structs
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, FaultSegment
-from prikkfri.assurance.response.promises import PromiseColumns, SettledPromise
+from prikkfri.assurance.response.promises import Floats, PromiseColumns, SettledPromise
 from prikkfri.assurance.segments import Places, Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
@@ -200,9 +201,9 @@ def began(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, si
     something that was kept says nothing: then it still worked, at least for some.
     """
     ours = lying_in(promises, segments)
-    last_kept = max((each.asked for each in ours if each.kept and each.at < since), default=0.0)
-    broken = (each.asked for each in ours if not each.kept and each.at >= since)
-    return min([since, *(asked for asked in broken if asked > last_kept)])
+    last_kept = ours.asked[ours.kept & (ours.at < since)].max(initial=-inf)
+    broken = ours.asked[~ours.kept & (ours.at >= since) & (ours.asked > last_kept)]
+    return float(broken.min(initial=since))
 
 
 def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
@@ -215,21 +216,18 @@ def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
         return alarm.since
     since = alarm.since - ROSE_BEFORE_SECONDS
     ours = lying_in(promises, [alarm.segment])
-    theirs = [each for each in ours if each.at < alarm.raised_at]
+    theirs = ours.where(ours.at < alarm.raised_at)
     beginnings = _beginnings(theirs, alarm.level, alarm.seen, least_since=since)
-    best = max(beginnings, default=(-inf, since))[0]
-    near = [each for each in beginnings if each[1] >= since]
-    nearby = max(near, default=(-inf, since))[0]
-    if best < nearby + ROSE_BEFORE_NATS:
-        best, beginnings = nearby, near
+    near = beginnings.since(since)
+    found = [beginnings.likely]
+    if beginnings.most < near.most + ROSE_BEFORE_NATS:
+        found = [near.likely]
         # The share that an alarm saw is often that of a few, and one that comes and goes is lower than in its spells.
         # What comes after the alarm tells better how much is broken, unless it has become worse since.
         for known in (theirs, ours):
-            near = [each for each in known if each.at >= alarm.since - ROSE_FITTED_SECONDS]
-            fitted = _fitted(near, _at_most_ordinary(alarm.level))
-            most = max(fitted, default=(-inf, since))[0]
-            beginnings += [(best, at) for nats, at in fitted if nats >= most - ROSE_NATS]
-    return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
+            nearby = known.where(known.at >= alarm.since - ROSE_FITTED_SECONDS)
+            found.append(_fitted(nearby, _at_most_ordinary(alarm.level)).likely)
+    return float(min((each.min() for each in found if len(each)), default=alarm.since))
 
 
 def rose_beside(
@@ -243,54 +241,61 @@ def rose_beside(
     levels = [each.level for each in alarms if each.kind == "share" and each.segment.meets(placed.segment)]
     if not levels or placed.share <= _at_most_ordinary(min(levels)):
         return None
-    theirs = [p for p in lying_in(promises, [placed.segment]) if not any(each.holds(p.segment) for each in worse)]
+    theirs = outside(lying_in(promises, [placed.segment]), worse)
     beginnings = _beginnings(theirs, min(levels), placed.share, least_since=inf)
-    if not beginnings:
+    if not len(beginnings.at):
         return None
-    best, first = max(beginnings)
-    since = first - ROSE_BEFORE_SECONDS
-    return min(at for nats, at in beginnings if nats >= best - ROSE_NATS and at >= since)
+    first = beginnings.at[beginnings.nats == beginnings.most].max()
+    return float(beginnings.likely[beginnings.likely >= first - ROSE_BEFORE_SECONDS].min())
 
 
 def _at_most_ordinary(level: float) -> float:
     return min(0.5, ORDINARY_SLACK * max(level, SHARE_FLOOR))
 
 
-def _beginnings(
-    promises: Sequence[SettledPromise], level: float, seen: float, *, least_since: float
-) -> list[tuple[float, float]]:
-    """Each broken promise as the beginning of a share `seen`: the nats by which that explains all from it on better
-    than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as far as it goes on.
-    """
+class _Beginnings(NamedTuple):
+    """Broken promises as beginnings: the nats by which each explains all from it on better than the ordinary does."""
+
+    nats: Floats
+    at: Floats
+
+    def since(self, moment: float) -> "_Beginnings":
+        return _Beginnings(self.nats[self.at >= moment], self.at[self.at >= moment])
+
+    @property
+    def most(self) -> float:
+        return float(self.nats.max(initial=-inf))
+
+    @property
+    def likely(self) -> Floats:
+        """Those that explain nearly as much as the best."""
+        return self.at[self.nats >= self.most - ROSE_NATS]
+
+
+def _beginnings(promises: PromiseColumns, level: float, seen: float, *, least_since: float) -> _Beginnings:
+    """Of a share `seen`. Up to `least_since` all are looked at, and before it as far as it goes on."""
     ordinary, risen = _at_most_ordinary(level), min(seen, 0.999)
     kept, broken = log((1 - risen) / (1 - ordinary)), log(risen / ordinary)
-    evidence, best = 0.0, -inf
-    found: list[tuple[float, float]] = []
-    for each in reversed(promises):
-        if each.at < least_since and evidence < best - ROSE_UNBROKEN_NATS:
-            break
-        evidence += kept if each.kept else broken
-        if not each.kept:
-            found.append((evidence, each.at))
-            best = max(best, evidence)
-    return found
+    at, was_kept = promises.at[::-1], promises.kept[::-1]
+    nats = np.cumsum(np.where(was_kept, kept, broken))
+    best = np.maximum.accumulate(np.where(was_kept, -inf, nats))
+    ends = np.flatnonzero((at[1:] < least_since) & (nats[:-1] < best[:-1] - ROSE_UNBROKEN_NATS))
+    looked_at = slice(int(ends[0]) + 1 if len(ends) else None)
+    chosen = ~was_kept[looked_at]
+    return _Beginnings(nats[looked_at][chosen], at[looked_at][chosen])
 
 
-def _fitted(promises: Sequence[SettledPromise], ordinary: float) -> list[tuple[float, float]]:
+def _fitted(promises: PromiseColumns, ordinary: float) -> _Beginnings:
     """The same by the share that all from each beginning to the last broken has itself (a generalised likelihood
     ratio)."""
-    found: list[tuple[float, float]] = []
-    broken = settled = 0
-    for each in reversed(promises):
-        broken += not each.kept
-        settled += broken > 0
-        if each.kept:
-            continue
-        share, kept = broken / settled, settled - broken
-        if share > ordinary:
-            nats = broken * log(share / ordinary) + (kept * log((1 - share) / (1 - ordinary)) if kept else 0.0)
-            found.append((nats, each.at))
-    return found
+    rows = np.flatnonzero(~promises.kept)[::-1]
+    broken = np.arange(1, len(rows) + 1)
+    kept = (rows[0] - rows if len(rows) else rows) + 1 - broken
+    share = broken / (broken + kept)
+    risen = share > ordinary
+    share, kept, broken = share[risen], kept[risen], broken[risen]
+    left = np.where(kept > 0, (1 - share) / (1 - ordinary), 1.0)
+    return _Beginnings(broken * np.log(share / ordinary) + kept * np.log(left), promises.at[rows[risen]])
 
 
 def sign(outcome: Outcome) -> Alarm | None:
