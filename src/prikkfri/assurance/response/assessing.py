@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf, log
-from typing import NamedTuple
 
 import numpy as np
 from msgspec import structs
@@ -201,9 +200,9 @@ def began(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, si
     something that was kept says nothing: then it still worked, at least for some.
     """
     ours = lying_in(promises, segments)
-    last_kept = ours.asked[ours.kept & (ours.at < since)].max(initial=-inf)
-    broken = ours.asked[~ours.kept & (ours.at >= since) & (ours.asked > last_kept)]
-    return float(broken.min(initial=since))
+    last_kept = ours.asked[ours.kept & (ours.at < since)].max(initial=0.0)
+    asked = ours.asked[~ours.kept & (ours.at >= since)]
+    return float(asked[asked > last_kept].min(initial=since))
 
 
 def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
@@ -214,20 +213,21 @@ def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
     """
     if alarm.kind != "share" or alarm.seen <= _at_most_ordinary(alarm.level):
         return alarm.since
-    since = alarm.since - ROSE_BEFORE_SECONDS
+    since, ordinary = alarm.since - ROSE_BEFORE_SECONDS, _at_most_ordinary(alarm.level)
     ours = lying_in(promises, [alarm.segment])
     theirs = ours.where(ours.at < alarm.raised_at)
-    beginnings = _beginnings(theirs, alarm.level, alarm.seen, least_since=since)
-    near = beginnings.since(since)
-    found = [beginnings.likely]
-    if beginnings.most < near.most + ROSE_BEFORE_NATS:
-        found = [near.likely]
+    nats, at = _beginnings(theirs, ordinary, alarm.seen, least_since=since)
+    likely = [at[nats >= nats.max(initial=-inf) - ROSE_NATS]]
+    near = at >= since
+    nearby = nats[near].max(initial=-inf)
+    if nats.max(initial=-inf) < nearby + ROSE_BEFORE_NATS:
+        likely = [at[near & (nats >= nearby - ROSE_NATS)]]
         # The share that an alarm saw is often that of a few, and one that comes and goes is lower than in its spells.
         # What comes after the alarm tells better how much is broken, unless it has become worse since.
         for known in (theirs, ours):
-            nearby = known.where(known.at >= alarm.since - ROSE_FITTED_SECONDS)
-            found.append(_fitted(nearby, _at_most_ordinary(alarm.level)).likely)
-    return float(min((each.min() for each in found if len(each)), default=alarm.since))
+            nats, at = _fitted(known.where(known.at >= alarm.since - ROSE_FITTED_SECONDS), ordinary)
+            likely.append(at[nats >= nats.max(initial=-inf) - ROSE_NATS])
+    return min((float(each.min()) for each in likely if len(each)), default=alarm.since)
 
 
 def rose_beside(
@@ -242,60 +242,44 @@ def rose_beside(
     if not levels or placed.share <= _at_most_ordinary(min(levels)):
         return None
     theirs = outside(lying_in(promises, [placed.segment]), worse)
-    beginnings = _beginnings(theirs, min(levels), placed.share, least_since=inf)
-    if not len(beginnings.at):
+    nats, at = _beginnings(theirs, _at_most_ordinary(min(levels)), placed.share, least_since=inf)
+    if not len(nats):
         return None
-    first = beginnings.at[beginnings.nats == beginnings.most].max()
-    return float(beginnings.likely[beginnings.likely >= first - ROSE_BEFORE_SECONDS].min())
+    since = at[nats == nats.max()].max() - ROSE_BEFORE_SECONDS
+    return float(at[(nats >= nats.max() - ROSE_NATS) & (at >= since)].min())
 
 
 def _at_most_ordinary(level: float) -> float:
     return min(0.5, ORDINARY_SLACK * max(level, SHARE_FLOOR))
 
 
-class _Beginnings(NamedTuple):
-    """Broken promises as beginnings: the nats by which each explains all from it on better than the ordinary does."""
-
-    nats: Floats
-    at: Floats
-
-    def since(self, moment: float) -> "_Beginnings":
-        return _Beginnings(self.nats[self.at >= moment], self.at[self.at >= moment])
-
-    @property
-    def most(self) -> float:
-        return float(self.nats.max(initial=-inf))
-
-    @property
-    def likely(self) -> Floats:
-        """Those that explain nearly as much as the best."""
-        return self.at[self.nats >= self.most - ROSE_NATS]
+def _beginnings(promises: PromiseColumns, ordinary: float, seen: float, *, least_since: float) -> tuple[Floats, Floats]:
+    """Each broken promise as the beginning of a share `seen`, the last one first: the nats by which that explains all
+    from it on better than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as
+    far as it goes on.
+    """
+    risen = min(seen, 0.999)
+    at, broken = promises.at[::-1], ~promises.kept[::-1]
+    nats = np.cumsum(np.where(broken, log(risen / ordinary), log((1 - risen) / (1 - ordinary))))
+    best = np.maximum.accumulate(np.where(broken, nats, -inf))
+    unbroken = np.flatnonzero((at[1:] < least_since) & (nats[:-1] < best[:-1] - ROSE_UNBROKEN_NATS))
+    broken[int(unbroken[0]) + 1 if len(unbroken) else len(broken) :] = False
+    return nats[broken], at[broken]
 
 
-def _beginnings(promises: PromiseColumns, level: float, seen: float, *, least_since: float) -> _Beginnings:
-    """Of a share `seen`. Up to `least_since` all are looked at, and before it as far as it goes on."""
-    ordinary, risen = _at_most_ordinary(level), min(seen, 0.999)
-    kept, broken = log((1 - risen) / (1 - ordinary)), log(risen / ordinary)
-    at, was_kept = promises.at[::-1], promises.kept[::-1]
-    nats = np.cumsum(np.where(was_kept, kept, broken))
-    best = np.maximum.accumulate(np.where(was_kept, -inf, nats))
-    ends = np.flatnonzero((at[1:] < least_since) & (nats[:-1] < best[:-1] - ROSE_UNBROKEN_NATS))
-    looked_at = slice(int(ends[0]) + 1 if len(ends) else None)
-    chosen = ~was_kept[looked_at]
-    return _Beginnings(nats[looked_at][chosen], at[looked_at][chosen])
-
-
-def _fitted(promises: PromiseColumns, ordinary: float) -> _Beginnings:
+def _fitted(promises: PromiseColumns, ordinary: float) -> tuple[Floats, Floats]:
     """The same by the share that all from each beginning to the last broken has itself (a generalised likelihood
     ratio)."""
-    rows = np.flatnonzero(~promises.kept)[::-1]
-    broken = np.arange(1, len(rows) + 1)
-    kept = (rows[0] - rows if len(rows) else rows) + 1 - broken
-    share = broken / (broken + kept)
+    at, broken = promises.at[::-1], ~promises.kept[::-1]
+    failed = np.cumsum(broken)
+    at, failed = at[broken], failed[broken]
+    settled = np.flatnonzero(broken) + 1.0
+    settled -= settled[:1] - 1.0  # the first of these is the last that was broken
+    kept, share = settled - failed, failed / settled
     risen = share > ordinary
-    share, kept, broken = share[risen], kept[risen], broken[risen]
-    left = np.where(kept > 0, (1 - share) / (1 - ordinary), 1.0)
-    return _Beginnings(broken * np.log(share / ordinary) + kept * np.log(left), promises.at[rows[risen]])
+    at, failed, kept, share = at[risen], failed[risen], kept[risen], share[risen]
+    whole = np.log((1 - np.minimum(share, 1 - 1e-9)) / (1 - ordinary))
+    return failed * np.log(share / ordinary) + kept * whole, at
 
 
 def sign(outcome: Outcome) -> Alarm | None:
