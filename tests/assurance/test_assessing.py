@@ -10,7 +10,6 @@ from prikkfri.assurance.detection import Alarm, Kind
 from prikkfri.assurance.incidents import apply_fact, open_incident
 from prikkfri.assurance.localisation import FaultSegment
 from prikkfri.assurance.response.assessing import (
-    SettledPromise,
     began,
     buckets,
     cells,
@@ -27,6 +26,7 @@ from prikkfri.assurance.response.assessing import (
     sign,
     usual_share,
 )
+from prikkfri.assurance.response.promises import SettledPromise
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -413,8 +413,8 @@ def test_the_beginning_is_sought_in_the_series_alone_and_from_shortly_before_its
         return rose(sorted([*delivered(*FAULT), *other], key=lambda each: each.at), risen(since=1_001.0))
 
     assert began_with() == 1_000.0
-    assert began_with(*delivered(941.0)) == 941.0
-    assert began_with(*delivered(940.9)) == 1_000.0
+    assert began_with(*delivered(881.0)) == 881.0
+    assert began_with(*delivered(880.9)) == 1_000.0
     assert began_with(*delivered(990.0, place=Segment.of({"service": "messages", "step": "submit"}))) == 1_000.0
     # What comes after the alarm says nothing of when it began.
     kept = [1_006.5 + n / 100 for n in range(50)]
@@ -445,7 +445,7 @@ def test_what_lies_just_at_the_edge_of_what_is_looked_at_first_belongs_to_it() -
         return rose(delivered(*before, *FAULT, kept=ordinary), risen(since=1_001.0))
 
     edge = [941.0] * 5
-    assert began_with(900.0, *edge) == 941.0, "one more, further back, is what any evening brings"
+    assert began_with(880.0, *edge) == 941.0, "one more, further back, is what any evening brings"
     assert began_with(*edge, *edge, kept=20) == 941.0, "an ordinary stretch ends it further back only"
     # Where nothing is broken nearby, it began as far back as it was broken.
     assert rose(delivered(600.0, 601.0, 602.0), risen(since=1_001.0)) == 600.0
@@ -457,6 +457,16 @@ def test_a_fault_that_comes_and_goes_began_with_its_first_spell(kept_between: in
     spells = (981.0, 982.0, 983.0, 1_000.0, 1_001.0, 1_002.0, 1_003.0, 1_004.0, 1_005.0)
     promises = delivered(*spells, kept=[984.0 + n / 10 for n in range(kept_between)])
     assert rose(promises, risen(since=999.0, level=0.004, seen=1.0)) == began_at
+
+
+@pytest.mark.parametrize(("after", "began_at"), [(0, 1_000.0), (20, 960.0)])
+def test_what_comes_after_the_alarm_tells_that_fewer_are_broken_than_it_saw(after: int, began_at: float) -> None:
+    """It saw six broken of seven; of all it is a third, and so the two and fourteen kept before them are of it."""
+    first = delivered(960.0, 966.0, kept=[968.0 + 2 * n for n in range(14)])
+    seen = delivered(*(1_000.0 + n for n in range(6)), kept=[1_005.5])
+    later = delivered(*(1_010.0 + 5 * n for n in range(after // 2)), kept=[1_011.0 + 2 * n for n in range(after)])
+    promises = [*first, *seen, *later]
+    assert rose(promises, risen(since=1_000.0, level=0.013, seen=0.857)) == began_at
 
 
 BY_NORD = Segment.of({**dict(LINK.values), "link": "nord"})
@@ -475,7 +485,7 @@ def test_the_mild_began_before_the_worse_that_its_alarm_saw() -> None:
     worse = delivered(*range(1_000, 1_100, 2), place=BY_NORD)
     quiet = delivered(110.0, 400.0, kept=[100.0 + 5 * n for n in range(120)])
     everything = sorted([*quiet, *mild, *worse], key=lambda each: each.at)
-    assert rose(everything, risen(since=1_000.0, level=0.01)) == 940.0, "it saw both together"
+    assert rose(everything, risen(since=1_000.0, level=0.01)) == 880.0, "it saw both together"
     assert beside(everything) == 700.0
     assert beside([*quiet, *worse, *delivered(*FAULT)]) == 1_000.0, "of the worse alone nothing is said of the mild"
     assert beside([*everything, *delivered(690.0, place=BY_NORD)]) == 700.0

@@ -466,7 +466,7 @@ def test_what_is_as_bad_as_before_is_no_cause_and_what_an_alarm_saw_alike_everyw
 def test_what_is_as_bad_as_before_is_no_cause_where_it_stands_out_nor_where_it_is_alike(elsewhere: int) -> None:
     """All but A is broken as it was before: B by a third, and so are, or are not, C and D."""
     others = [*delivered("B", 90), *delivered("C", elsewhere), *delivered("D", elsewhere)]
-    before = [structs.replace(each, time=each.time - 120.0, device=f"{each.device}-b")
+    before = [structs.replace(each, time=each.time - 240.0, device=f"{each.device}-b")
               for each in (*delivered("A", 0), *others)]  # fmt: skip
     everything = Segment.of({"service": "messages", "step": "deliver", "layer": "link"})
     found = open_incident("i", replace(ALARM, segment=partner("A")), BEGAN + 5)

@@ -128,3 +128,46 @@ async def test_what_is_new_is_read_by_its_place_in_each_journal(location: Locati
     assert [[each.outcome.customer for each in found] for found in read] == [["b"], ["b", "c"]]
     assert {(each.stream, each.incarnation, each.position) for each in read[1]} == {("door", "i", 2), ("door", "i", 3)}
     await database.close()
+
+
+@pytest.mark.parametrize("live_max", [0, 100_000])
+async def test_who_was_answered_is_read_again_when_more_is_told_of_them(house: House, live_max: int) -> None:
+    began = house.began_at
+    house.timing = replace(house.timing, live_outcomes_max=live_max)
+    answered = [
+        tried(began + 1, "a", device="of-a", kept=True),
+        tried(began + 2, "b", kept=True),
+        tried(began + 3, device="of-c", kept=True),
+        tried(began + 4, "d", device="of-d", kept=True),
+    ]
+    await house.fault(*answered, facts=OPEN)
+    response = await house.start()
+    await response.evaluations.look()
+    assert await listed(house) == []
+    known = (await house.incident()).asked
+    assert known >= 4
+    await house.outcomes(
+        tried(began + 5, "a", device="of-a"), tried(began + 6, "b"), tried(began + 7, "c", device="of-c")
+    )
+    await response.evaluations.look()
+    assert {hit.customer: hit.tries for hit in await response.register.hits("i")} == {"a": 2, "b": 2, "c": 2}
+    assert (await house.incident()).asked == known, "and each is one person as before"
+    await house.outcomes(tried(began + 8, "d", device="another"), at_play(tried(began + 9, "e", device="of-d")))
+    await response.evaluations.look()
+    assert await listed(house) == ["a", "b", "c", "d"]
+    carried_on = await house.incident()
+    hits = await response.register.hits("i")
+    restarted = await house.start()
+    await restarted.evaluations.look()
+    assert await restarted.register.hits("i") == hits and await house.incident() == carried_on
+
+
+async def test_of_whom_nothing_is_stored_any_more_nothing_is_known_as_after_a_restart(house: House) -> None:
+    house.timing = replace(house.timing, live_outcomes_max=0)
+    await house.fault(tried(house.began_at + 1, "a", device="of-a", kept=True), facts=OPEN)
+    response = await house.start()
+    await response.evaluations.look()
+    await house.database.write(lambda t: t.execute("DELETE FROM outcome WHERE customer = 'a'"))
+    await house.outcomes(tried(house.began_at + 5, "a", device="of-a"))
+    await response.evaluations.look()
+    assert {hit.customer: hit.tries for hit in await response.register.hits("i")} == {"a": 1}

@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 
 from prikkfri.assurance.impact import Scope, holder_of
+from prikkfri.assurance.response.archive import JournalPlace
 from prikkfri.assurance.response.history import AHEAD_SECONDS, HolderRow, IncidentHistory, OutcomeHistory
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.store import StoredOutcome
@@ -31,10 +33,12 @@ REASONS = ("overloaded", "wrong-credentials", "undelivered", "database-unavailab
 class Told:
     """Outcomes drawn by lot: few people, so that they meet in every way, and times that often are the same."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, calm: bool = False) -> None:
         self._lot = random.Random(seed)
+        self._calm = calm
+        """Most people ask once, and get it soon."""
         self._positions = {"door": 0, "signin": 0}
-        self.people = self._lot.choice((3, 12, 40))
+        self.people = self._lot.choice((12, 40) if calm else (3, 12, 40))
         self.rows: list[StoredOutcome] = []
         self.held: dict[tuple[str, str], tuple[float, float]] = {}
 
@@ -43,15 +47,39 @@ class Told:
         lot, new = self._lot, list[StoredOutcome]()
         for _ in range(lot.randrange(9)):
             again = self.rows and lot.random() < 0.08
-            outcome = lot.choice(self.rows).outcome if again else self._outcome(now)
-            stream = lot.choice(("door", "signin"))
-            self._positions[stream] += 1
-            new.append(StoredOutcome(stream, self._positions[stream], outcome, "i"))
-            if outcome.observed and outcome.device and outcome.customer:
-                first, last = self.held.get((outcome.device, outcome.customer), (outcome.time, outcome.time))
-                self.held[outcome.device, outcome.customer] = min(first, outcome.time), max(last, outcome.time)
+            if self._calm and not again and lot.random() < 0.8:
+                some = self._answered(now)
+            else:
+                some = [lot.choice(self.rows).outcome if again else self._outcome(now)]
+            for outcome in some:
+                stream = lot.choice(("door", "signin"))
+                self._positions[stream] += 1
+                new.append(StoredOutcome(stream, self._positions[stream], outcome, "i"))
+                if outcome.observed and outcome.device and outcome.customer:
+                    first, last = self.held.get((outcome.device, outcome.customer), (outcome.time, outcome.time))
+                    self.held[outcome.device, outcome.customer] = min(first, outcome.time), max(last, outcome.time)
         self.rows += new
         return new
+
+    def _answered(self, now: float) -> list[Outcome]:
+        lot = self._lot
+        number, asked = lot.randrange(4 * self.people), now - lot.choice((0.0, 2.0, 20.0, 60.0)) * lot.random()
+        step, device = lot.choice(("sign-in", "start-playback", "enter")), "" if lot.random() < 0.1 else f"d-{number}"
+        known = {"service": "television", "step": step, "device": device, "promise": f"q-{lot.randrange(10**9)}"}
+        customer = f"s-{number}" if lot.random() < 0.7 or not device else ""
+        kept = Outcome(time=asked + 4 * lot.random(), layer="signin", verdict="kept", customer=customer, **known)  # type: ignore[arg-type]
+        if lot.random() < 0.3:
+            return [kept]
+        who = "" if device else customer
+        return [Outcome(time=asked, layer="door", verdict="asked", customer=who, **known), kept]  # type: ignore[arg-type]
+
+    def of_those(self, places: Sequence[JournalPlace]) -> list[StoredOutcome]:
+        """All that is stored of whoever these outcomes are of."""
+        at = {place[:3]: "" for place in places}
+        names = {
+            r.outcome.device or r.outcome.customer for r in self.rows if (r.stream, r.incarnation, r.position) in at
+        }
+        return [row for row in self.rows if (row.outcome.device or row.outcome.customer) in names]
 
     def _outcome(self, now: float) -> Outcome:
         lot = self._lot
@@ -61,8 +89,8 @@ class Told:
         dimensions = {} if lot.random() < 0.5 else {"client": lot.choice(("phone", "television"))}
         if step == "join":
             verdict, dimensions = "asked", {"for": lot.choice(("enter", "sign-in"))}
-        if step == "picture":
-            dimensions = {"channel": "sport"}
+        if step in ("picture", "start-playback"):
+            dimensions = {"channel": lot.choice(("sport", "news"))}
         return Outcome(
             time=round((now - ago) * 4) / 4 if lot.random() < 0.7 else now - ago,
             service="television",
@@ -89,9 +117,27 @@ def from_nothing(told: Told, since: float, now: float) -> OutcomeHistory:
     return OutcomeHistory([row.outcome for row in rows], now, GRACE, holder_of(told.holders()))
 
 
+def bring_up(history: IncidentHistory, told: Told, now: float) -> int:
+    """Advances it; how many households came back from the archive."""
+    back = 0
+    while True:
+        if places := history.to_recall(now):
+            back += len(places)
+            history.recall(told.of_those(places))
+        elif devices := history.devices_to_look_up(now):
+            history.hold(devices, told.holders(devices))
+        else:
+            history.advance(now)
+            return back
+
+
 @pytest.mark.parametrize("seed", range(60))
-def test_carried_on_it_says_what_it_says_from_nothing(seed: int) -> None:
-    lot, told = random.Random(-seed), Told(seed)
+@pytest.mark.parametrize("live_max", [inf, 0, 40])
+def test_carried_on_it_says_what_it_says_from_nothing(seed: int, live_max: float) -> None:
+    calm = live_max < inf
+    lot, told = random.Random(-seed), Told(seed, calm=calm)
+    back = 0
+    most = 0
     now, since, opened = BEGAN, BEGAN - 60, BEGAN + 20
     told.some(now - 50)
     history: IncidentHistory | None = None
@@ -110,7 +156,7 @@ def test_carried_on_it_says_what_it_says_from_nothing(seed: int) -> None:
         if lot.random() < 0.1:
             since = BEGAN + lot.choice((-70.0, -60.0, -10.0, 5.0))
         if history is None or lot.random() < 0.1:  # a restart
-            history = IncidentHistory(since=since, usual_until=opened, expectations=GRACE)
+            history = IncidentHistory(since=since, usual_until=opened, expectations=GRACE, live_max=live_max)
             history.take(told.rows)
         else:
             if since < history.since:
@@ -119,13 +165,12 @@ def test_carried_on_it_says_what_it_says_from_nothing(seed: int) -> None:
                 history.since = since
                 history.take(earlier)
             history.begin_at(since)
-            history.joined(row.outcome.device for row in unread if row.outcome.customer)
+            history.joined([row.outcome.device for row in unread if row.outcome.customer])
             lot.shuffle(unread)
             history.take(unread)
         unread = []
-        devices = history.devices_to_look_up(now)
-        history.hold(devices, told.holders(devices))
-        history.advance(now)
+        back += bring_up(history, told, now)
+        most = max(most, history.archived)
         whole = from_nothing(told, since, now)
         scope = Scope(segments, scope_since, now if ended is None else ended)
         assert history.promises() == whole.promises()
@@ -134,7 +179,13 @@ def test_carried_on_it_says_what_it_says_from_nothing(seed: int) -> None:
         steps = lot.choice(((), ("sign-in", "enter")))
         found = [each.asking(steps, since=scope_since, until=scope.until) for each in (history, whole)]
         assert found[0] == found[1]
-        assert history.between(scope_since, now) == whole.between(scope_since, now)
+        assert history.whole == (history.archived == 0)
+        if history.whole:
+            assert history.between(scope_since, now) == whole.between(scope_since, now)
         assert list(history.acts) == list(whole.acts) and list(history.routes) == list(whole.routes)
-        assert list(history.usual) == [each for each in whole.usual if each.time < opened]
+        for until in (scope_since, opened):
+            assert sorted(history.crowd("enter", since, until)) == sorted(whole.crowd("enter", since, until))
+            assert history.viewers(since, until) == whole.viewers(since, until)
     assert told.rows and history is not None
+    assert most > 5 if calm else most == back == 0
+    assert back > 0 or live_max != 0, "and some came back"

@@ -21,6 +21,7 @@ from prikkfri.assurance.impact import (
     name_devices,
     proven,
 )
+from prikkfri.assurance.response.assessing import settled
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 from prikkfri.journal import Outcome
@@ -544,6 +545,32 @@ def test_a_message_is_let_down_where_it_was_settled_or_by_whoever_was_asked_last
         if hit(*message, scope=Scope((Segment.of({"service": "messages", "layer": layer}),), 1_000.0, 2_000.0))
     ]
     assert layers == hit_by
+
+
+AFTER = st.floats(0.0, 400.0)
+MESSAGES = st.tuples(st.lists(AFTER, min_size=1, max_size=3), st.sampled_from(["", "kept", "broken"]), AFTER)
+
+
+@given(st.lists(MESSAGES, min_size=1, max_size=6))
+def test_whoever_broke_as_an_incident_began_is_on_its_list(drawn: list[tuple[list[float], Verdict, float]]) -> None:
+    """However often a message was asked for: an incident begins with what a look settles as broken."""
+
+    def outcome(number: int, at: float, verdict: Verdict) -> Outcome:
+        return Outcome(
+            time=1_000.0 + at, service="messages", step="deliver", layer="link", verdict=verdict,
+            device=f"+47{number}", promise=f"m{number}", dimensions={"account": f"+47{number}"},
+        )  # fmt: skip
+
+    told = []
+    for number, (asked, verdict, answered) in enumerate(drawn):
+        told += [outcome(number, at, "asked") for at in asked]
+        told += [outcome(number, max(asked) + answered, verdict)] if verdict else []
+    told.sort(key=lambda each: each.time)
+    links = (Segment.of({"service": "messages", "layer": "link"}),)
+    for each in settled(told, now=LATE):
+        if not each.kept:
+            listed = hit(*told, scope=Scope(links, each.at, each.at + 0.001))
+            assert f"device:{each.segment.get('account')}" in listed
 
 
 def test_who_is_hit_is_told_by_the_first_try_that_failed_and_the_last_reason() -> None:

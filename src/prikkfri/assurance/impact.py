@@ -165,6 +165,12 @@ class _Try:
         return self.asked.time + self.expectation.grace_seconds
 
     @property
+    def last_deadline(self) -> float:
+        """The same of the last asking: up to then it was open."""
+        asked = max((each.time for each in self.outcomes if each.verdict == "asked"), default=self.asked.time)
+        return asked + self.expectation.grace_seconds
+
+    @property
     def last_word(self) -> Outcome | None:
         """What its own outcomes say of it: kept if it ever was, else broken; None when nobody answered."""
         last: Outcome | None = None
@@ -428,7 +434,7 @@ def _answer_repeats(ours: Sequence[_Try], tries: Sequence[_Try]) -> None:
 
 
 def _in_scope(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], Expectation]) -> bool:
-    if each.deadline < scope.since:
+    if each.last_deadline < scope.since:
         return False
     # By the clocks of two roles the answer may come before the asking.
     if each.asked.time >= scope.until and all(outcome.time >= scope.until for outcome in each.outcomes):

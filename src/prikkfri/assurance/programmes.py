@@ -1,7 +1,7 @@
 """Programmes: what the schedule lets expect of who comes. When what people came for has ended, fewer do."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -37,15 +37,21 @@ def programmes_of(guide: bytes) -> Programmes:
 
 def most_watched_channel(outcomes: Iterable[Outcome]) -> str:
     """The channel that most of those have come to who began to watch; empty when to none in particular."""
-    came = Counter(
-        outcome.dimensions["channel"]
-        for outcome in outcomes
-        if "channel" in outcome.dimensions and outcome.step in COMING and outcome.verdict == "kept" and outcome.observed
-    )
-    if not came:
+    return most_come_to(Counter(channel for outcome in outcomes if (channel := channel_come_to(outcome)) is not None))
+
+
+def channel_come_to(outcome: Outcome) -> str | None:
+    """The channel that somebody began to watch; None when an outcome does not tell of that."""
+    began = outcome.step in COMING and outcome.verdict == "kept" and outcome.observed
+    return outcome.dimensions.get("channel") if began else None
+
+
+def most_come_to(came: Mapping[str, int]) -> str:
+    """The channel of which that is so, of how many have come to each."""
+    if not any(came.values()):
         return ""
     channel = max(sorted(came), key=came.__getitem__)
-    return channel if came[channel] >= CROWD_SHARE * came.total() else ""
+    return channel if came[channel] >= CROWD_SHARE * sum(came.values()) else ""
 
 
 def last_ended(programmes: Sequence[Programme], *, since: float, now: float) -> Programme | None:

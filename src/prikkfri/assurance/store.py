@@ -1,7 +1,7 @@
 """All SQL of assurance: outcomes taken from the journal, what is counted of them, who holds a device, alarms."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from sys import intern
@@ -11,7 +11,7 @@ import msgspec
 from prikkfri.assurance.counting import PERIOD_SECONDS, Count, plausible_time
 from prikkfri.assurance.tally import own_error
 from prikkfri.journal import Outcome, Page
-from prikkfri.storage import Queries, Row, Transaction
+from prikkfri.storage import Queries, Row, Transaction, fetch_in
 
 ERASED_IN_A_TRANSACTION_MAX = 1_000
 TEXT_CHARACTERS_MAX = 200
@@ -280,6 +280,30 @@ async def outcomes_after(
         " AND position <= :up_to ORDER BY position LIMIT :most",
         {"stream": stream, "incarnation": incarnation, "position": position, "up_to": up_to, "most": most},
     )
+    return [_taken(row) for row in rows]
+
+
+async def outcomes_at(queries: Queries, places: Iterable[tuple[str, str, int]]) -> list[StoredOutcome]:
+    """Those at these places: stream, incarnation and position. What is not stored is left out."""
+    positions: dict[tuple[str, str], list[int]] = {}
+    for stream, incarnation, position in places:
+        positions.setdefault((stream, incarnation), []).append(position)
+    rows: list[Row] = []
+    for (stream, incarnation), theirs in positions.items():
+        sql = f"{_OUTCOMES} WHERE stream = :stream AND incarnation = :incarnation AND position IN (:values)"
+        rows += await fetch_in(queries, sql, theirs, {"stream": stream, "incarnation": incarnation})
+    return [_taken(row) for row in rows]
+
+
+async def outcomes_by_name(
+    queries: Queries, *, devices: Collection[str], customers: Collection[str], service: str, since: float
+) -> list[StoredOutcome]:
+    """The outcomes of a service since then that name one of these devices, or no device and one of these customers."""
+    scope = {"service": service, "since": since}
+    sql = f"{_OUTCOMES} WHERE device IN (:values) AND device <> '' AND time >= :since AND service = :service"
+    rows = await fetch_in(queries, sql, devices, scope) if devices else []
+    sql = f"{_OUTCOMES} WHERE customer IN (:values) AND customer <> '' AND time >= :since AND service = :service"
+    rows += await fetch_in(queries, f"{sql} AND device = ''", customers, scope) if customers else []
     return [_taken(row) for row in rows]
 
 

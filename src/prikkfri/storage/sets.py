@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def fetch_in(
-    queries: Queries, sql: str, values: Collection[str], parameters: Parameters | None = None
+    queries: Queries, sql: str, values: Collection[str] | Collection[int], parameters: Parameters | None = None
 ) -> list[Row]:
     """Rows of a statement with `IN (:values)`, some values at a time; whoever waits has a turn after each."""
     rows: list[Row] = []

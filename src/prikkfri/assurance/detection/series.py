@@ -46,8 +46,11 @@ SECONDS_PER_YEAR = 365.25 * 86_400
 ODDS_RATIOS = (4.0, 20.0, 400.0)
 HEAVIEST_ENDING = 1
 """An alarm stands by no heavier alternative: that of a refusal of everybody would end with a second of rest."""
-TESTS = len(ODDS_RATIOS) + 2
-"""That may raise an alarm in each series: these, that of a plunge, and the e-detector of all shares (`shares.py`)."""
+VOLUME_WINDOWS = 3
+"""Over so many lengths a fall is looked for (`counts.py`)."""
+TESTS = len(ODDS_RATIOS) + 3 + VOLUME_WINDOWS
+"""That may raise an alarm in each series: these, that of a plunge, the e-detector of all shares (`shares.py`), that of
+silence (`silence.py`), and that of a fall over each length (`volumes.py`)."""
 
 _EVERYTHING = Segment()
 

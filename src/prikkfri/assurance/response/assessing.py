@@ -1,15 +1,15 @@
 """Assessing: from outcomes to the counts that placing and recovery judge by."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf, log
 
-import msgspec
+import numpy as np
 from msgspec import structs
 
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, Kind
 from prikkfri.assurance.localisation import ORDINARY_SLACK, SHARE_FLOOR, Cell, FaultSegment
+from prikkfri.assurance.response.promises import Floats, PromiseColumns, SettledPromise
 from prikkfri.assurance.segments import Places, Segment, segment_of
 from prikkfri.assurance.tally import (
     EXPECTATIONS,
@@ -48,22 +48,15 @@ ROSE_NATS = 3.0
 """A beginning that explains so much less than the best is none: e**3 is twenty to one."""
 ROSE_BEFORE_SECONDS = 60.0
 """A series is looked at from so long before its sum left zero: clocks differ, and few come ..."""
+ROSE_FITTED_SECONDS = 120.0
+"""... and by the share that it comes to itself from so long before: of one that breaks a third, several are kept in a
+row, and the sum falls to zero again; ..."""
 ROSE_BEFORE_NATS = 8.0
 """... and from before that where so much speaks for it: what was counted late, all at once, began much earlier ..."""
 ROSE_UNBROKEN_NATS = 12.0
 """... for as long as no stretch speaks by so much for the ordinary."""
 
 Expectations = Mapping[tuple[str, str], Expectation]
-
-
-class SettledPromise(msgspec.Struct, frozen=True, gc=False):
-    """One promise as kept or broken, and when that was known. A struct, since a look makes one for each promise."""
-
-    at: float
-    asked: float
-    """When it was made; of one whose asking is not told, the same."""
-    segment: Segment
-    kept: bool
 
 
 def settled(
@@ -110,17 +103,8 @@ def settled(
             continue
         if (deadline := _deadline(asking, expectations)) <= now:
             found.append(_unanswered(asking, deadline, expectations))
-    found.sort(key=_order)
+    found.sort(key=lambda each: (each.at, each.asked, each.kept))
     return found
-
-
-def _order(each: SettledPromise) -> tuple[float, float, bool]:
-    return each.at, each.asked, each.kept
-
-
-def in_order(promises: Iterable[SettledPromise]) -> list[SettledPromise]:
-    """Oldest first, and of one moment always the same."""
-    return sorted(promises, key=lambda each: (*_order(each), each.segment))
 
 
 def _deadline(asking: Outcome, expectations: Expectations) -> float:
@@ -131,65 +115,51 @@ def _unanswered(asking: Outcome, deadline: float, expectations: Expectations) ->
     return SettledPromise(deadline, asking.time, segment_of(unanswered(asking, expectations)), kept=False)
 
 
-def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[SettledPromise]:
-    """Those of the segments. Promises are many, and the places that they lie in few, each of them one object."""
-    known: dict[int, tuple[bool, Segment]] = {}  # who is kept keeps their number
-    found = []
-    for each in promises:
-        place = each.segment
-        if (lies := known.get(id(place))) is None:
-            lies = known[id(place)] = (any(segment.holds(place) for segment in segments), place)
-        if lies[0]:
-            found.append(each)
-    return found
+def lying_in(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> PromiseColumns:
+    """Those of the segments."""
+    columns = PromiseColumns.of(promises)
+    return columns.where(columns.lying_in(segments))
 
 
-def outside(promises: Sequence[SettledPromise], segments: Sequence[Segment]) -> Sequence[SettledPromise]:
+def outside(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> PromiseColumns:
     """Those of none of the segments."""
-    if not segments:
-        return promises
-    inside = {id(each) for each in lying_in(promises, segments)}
-    return [each for each in promises if id(each) not in inside]
+    columns = PromiseColumns.of(promises)
+    return columns.where(~columns.lying_in(segments)) if segments else columns
 
 
-def parted(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[list[SettledPromise]]:
+def without_fault(
+    promises: Iterable[SettledPromise], segment: Segment, *, since: float, until: float
+) -> PromiseColumns:
+    """Those that do not lie in a fault: in its segment, from its beginning to its last broken promise."""
+    columns = PromiseColumns.of(promises)
+    return columns.where(~(columns.lying_in([segment]) & (columns.at >= since) & (columns.at <= until)))
+
+
+def parted(promises: Iterable[SettledPromise], segments: Sequence[Segment]) -> list[PromiseColumns]:
     """Those of each segment, in their order; what lies in several is the first one's."""
-    known: dict[int, tuple[list[SettledPromise] | None, Segment]] = {}  # as above
-    found: list[list[SettledPromise]] = [[] for _ in segments]
-    for each in promises:
-        place = each.segment
-        if (part := known.get(id(place))) is None:
-            first = (theirs for theirs, segment in zip(found, segments, strict=True) if segment.holds(place))
-            part = known[id(place)] = (next(first, None), place)
-        if part[0] is not None:
-            part[0].append(each)
-    return found
+    columns = PromiseColumns.of(promises)
+    first = columns.places.first_holder(segments)[columns.place]
+    return [columns.where(first == index) for index in range(len(segments))]
 
 
 def cells(promises: Iterable[SettledPromise], *, since: float, until: float) -> list[Cell]:
     """Counts by combination of dimension values, of what was settled from `since` to before `until`."""
-    counts: dict[Segment, list[int]] = {}
-    known: dict[int, tuple[list[int], Segment]] = {}  # as above: a place is one object, as a rule
-    for each in promises:
-        if since <= each.at < until:
-            place = each.segment
-            if (count := known.get(id(place))) is None:
-                count = known[id(place)] = (counts.setdefault(place, [0, 0]), place)
-            count[0][0] += 1
-            count[0][1] += not each.kept
-    return [Cell(segment, total, broken) for segment, (total, broken) in counts.items()]
+    columns = _between(PromiseColumns.of(promises), since, until)
+    return [Cell(segment, settled, broken) for segment, settled, broken in columns.by_place()]
 
 
 def buckets(
-    promises: Sequence[SettledPromise], segments: Sequence[Segment], *, since: float, until: float, seconds: float
+    promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float, until: float, seconds: float
 ) -> list[Bucket]:
     """Counts of the segments in stretches of `seconds`, empty ones too."""
-    kept = [0] * max(int((until - since) / seconds), 0)
-    broken = list(kept)
-    for each in lying_in(promises, segments):
-        index = int((each.at - since) / seconds) if each.at >= since else -1
-        if 0 <= index < len(kept):
-            (kept if each.kept else broken)[index] += 1
+    many = max(int((until - since) / seconds), 0)
+    columns = PromiseColumns.of(promises)
+    columns = columns.where(columns.lying_in(segments) & (columns.at >= since))
+    stretch = ((columns.at - since) / seconds).astype(np.int64)
+    within = stretch < many
+    kept, broken = (
+        np.bincount(stretch[within & chosen], minlength=many).tolist() for chosen in (columns.kept, ~columns.kept)
+    )
     return [Bucket(since + i * seconds, k, b) for i, (k, b) in enumerate(zip(kept, broken, strict=True))]
 
 
@@ -198,14 +168,17 @@ def usual_share(
 ) -> float:
     """The share of the segments that was broken before; what is ordinary at their steps if little is seen."""
     inside = lying_in(promises, segments)
-    before = [each for each in inside if since <= each.at < until]
     if not inside:
         return 0.0
-    settled, broken = len(before), sum(not each.kept for each in before)
-    places = Counter(each.segment.values for each in inside)
-    ordinary = sum(_ordinary_share(place) * count for place, count in places.items()) / len(inside)
+    before = _between(inside, since, until)
+    settled, broken = len(before), int(np.count_nonzero(~before.kept))
+    ordinary = sum(_ordinary_share(place.values) * count for place, count, _ in inside.by_place()) / len(inside)
     drawn = (broken + PRIOR_PROMISES * ordinary) / (settled + PRIOR_PROMISES)
     return max(drawn, broken / settled if settled else 0.0)
+
+
+def _between(columns: PromiseColumns, since: float, until: float) -> PromiseColumns:
+    return columns.where((columns.at >= since) & (columns.at < until))
 
 
 def _ordinary_share(place: tuple[tuple[str, str], ...]) -> float:
@@ -215,8 +188,9 @@ def _ordinary_share(place: tuple[tuple[str, str], ...]) -> float:
 
 def last_broken(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float) -> float | None:
     """When the last promise of the segments was broken, since then."""
-    broken = (each for each in promises if not each.kept and each.at >= since)
-    return max((each.at for each in lying_in(broken, segments)), default=None)
+    columns = PromiseColumns.of(promises)
+    broken = columns.at[columns.lying_in(segments) & ~columns.kept & (columns.at >= since)]
+    return float(broken.max()) if len(broken) else None
 
 
 def began(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, since: float) -> float:
@@ -226,9 +200,9 @@ def began(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, si
     something that was kept says nothing: then it still worked, at least for some.
     """
     ours = lying_in(promises, segments)
-    last_kept = max((each.asked for each in ours if each.kept and each.at < since), default=0.0)
-    broken = (each.asked for each in ours if not each.kept and each.at >= since)
-    return min([since, *(asked for asked in broken if asked > last_kept)])
+    last_kept = ours.asked[ours.kept & (ours.at < since)].max(initial=0.0)
+    asked = ours.asked[~ours.kept & (ours.at >= since)]
+    return float(asked[asked > last_kept].min(initial=since))
 
 
 def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
@@ -239,19 +213,21 @@ def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
     """
     if alarm.kind != "share" or alarm.seen <= _at_most_ordinary(alarm.level):
         return alarm.since
-    since = alarm.since - ROSE_BEFORE_SECONDS
-    theirs = lying_in((each for each in promises if each.at < alarm.raised_at), [alarm.segment])
-    beginnings = _beginnings(theirs, alarm.level, alarm.seen, least_since=since)
-    best = max(beginnings, default=(-inf, since))[0]
-    near = [each for each in beginnings if each[1] >= since]
-    nearby = max(near, default=(-inf, since))[0]
-    if best < nearby + ROSE_BEFORE_NATS:
-        best, beginnings = nearby, near
-        # The share that an alarm saw is often that of a few. One that comes and goes is lower than in its spells.
-        fitted = _fitted([each for each in theirs if each.at >= since], _at_most_ordinary(alarm.level))
-        most = max(fitted, default=(-inf, since))[0]
-        beginnings += [(best, at) for nats, at in fitted if nats >= most - ROSE_NATS]
-    return min((at for nats, at in beginnings if nats >= best - ROSE_NATS), default=alarm.since)
+    since, ordinary = alarm.since - ROSE_BEFORE_SECONDS, _at_most_ordinary(alarm.level)
+    ours = lying_in(promises, [alarm.segment])
+    theirs = ours.where(ours.at < alarm.raised_at)
+    nats, at = _beginnings(theirs, ordinary, alarm.seen, least_since=since)
+    likely = [at[nats >= nats.max(initial=-inf) - ROSE_NATS]]
+    near = at >= since
+    nearby = nats[near].max(initial=-inf)
+    if nats.max(initial=-inf) < nearby + ROSE_BEFORE_NATS:
+        likely = [at[near & (nats >= nearby - ROSE_NATS)]]
+        # The share that an alarm saw is often that of a few, and one that comes and goes is lower than in its spells.
+        # What comes after the alarm tells better how much is broken, unless it has become worse since.
+        for known in (theirs, ours):
+            nats, at = _fitted(known.where(known.at >= alarm.since - ROSE_FITTED_SECONDS), ordinary)
+            likely.append(at[nats >= nats.max(initial=-inf) - ROSE_NATS])
+    return min((float(each.min()) for each in likely if len(each)), default=alarm.since)
 
 
 def rose_beside(
@@ -265,52 +241,45 @@ def rose_beside(
     levels = [each.level for each in alarms if each.kind == "share" and each.segment.meets(placed.segment)]
     if not levels or placed.share <= _at_most_ordinary(min(levels)):
         return None
-    theirs = [p for p in lying_in(promises, [placed.segment]) if not any(each.holds(p.segment) for each in worse)]
-    beginnings = _beginnings(theirs, min(levels), placed.share, least_since=inf)
-    if not beginnings:
+    theirs = outside(lying_in(promises, [placed.segment]), worse)
+    nats, at = _beginnings(theirs, _at_most_ordinary(min(levels)), placed.share, least_since=inf)
+    if not len(nats):
         return None
-    best, first = max(beginnings)
-    since = first - ROSE_BEFORE_SECONDS
-    return min(at for nats, at in beginnings if nats >= best - ROSE_NATS and at >= since)
+    since = at[nats == nats.max()].max() - ROSE_BEFORE_SECONDS
+    return float(at[(nats >= nats.max() - ROSE_NATS) & (at >= since)].min())
 
 
 def _at_most_ordinary(level: float) -> float:
     return min(0.5, ORDINARY_SLACK * max(level, SHARE_FLOOR))
 
 
-def _beginnings(
-    promises: Sequence[SettledPromise], level: float, seen: float, *, least_since: float
-) -> list[tuple[float, float]]:
-    """Each broken promise as the beginning of a share `seen`: the nats by which that explains all from it on better
-    than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as far as it goes on.
+def _beginnings(promises: PromiseColumns, ordinary: float, seen: float, *, least_since: float) -> tuple[Floats, Floats]:
+    """Each broken promise as the beginning of a share `seen`, the last one first: the nats by which that explains all
+    from it on better than the ordinary does, and when it was. Up to `least_since` all are looked at, and before it as
+    far as it goes on.
     """
-    ordinary, risen = _at_most_ordinary(level), min(seen, 0.999)
-    kept, broken = log((1 - risen) / (1 - ordinary)), log(risen / ordinary)
-    evidence, best = 0.0, -inf
-    found: list[tuple[float, float]] = []
-    for each in reversed(promises):
-        if each.at < least_since and evidence < best - ROSE_UNBROKEN_NATS:
-            break
-        evidence += kept if each.kept else broken
-        if not each.kept:
-            found.append((evidence, each.at))
-            best = max(best, evidence)
-    return found
+    risen = min(seen, 0.999)
+    at, broken = promises.at[::-1], ~promises.kept[::-1]
+    nats = np.cumsum(np.where(broken, log(risen / ordinary), log((1 - risen) / (1 - ordinary))))
+    best = np.maximum.accumulate(np.where(broken, nats, -inf))
+    unbroken = np.flatnonzero((at[1:] < least_since) & (nats[:-1] < best[:-1] - ROSE_UNBROKEN_NATS))
+    broken[int(unbroken[0]) + 1 if len(unbroken) else len(broken) :] = False
+    return nats[broken], at[broken]
 
 
-def _fitted(promises: Sequence[SettledPromise], ordinary: float) -> list[tuple[float, float]]:
-    """The same by the share that all from each beginning on has itself (a generalised likelihood ratio)."""
-    found: list[tuple[float, float]] = []
-    broken = 0
-    for settled, each in enumerate(reversed(promises), start=1):
-        if each.kept:
-            continue
-        broken += 1
-        share, kept = broken / settled, settled - broken
-        if share > ordinary:
-            nats = broken * log(share / ordinary) + (kept * log((1 - share) / (1 - ordinary)) if kept else 0.0)
-            found.append((nats, each.at))
-    return found
+def _fitted(promises: PromiseColumns, ordinary: float) -> tuple[Floats, Floats]:
+    """The same by the share that all from each beginning to the last broken has itself (a generalised likelihood
+    ratio)."""
+    at, broken = promises.at[::-1], ~promises.kept[::-1]
+    failed = np.cumsum(broken)
+    at, failed = at[broken], failed[broken]
+    settled = np.flatnonzero(broken) + 1.0
+    settled -= settled[:1] - 1.0  # the first of these is the last that was broken
+    kept, share = settled - failed, failed / settled
+    risen = share > ordinary
+    at, failed, kept, share = at[risen], failed[risen], kept[risen], share[risen]
+    whole = np.log((1 - np.minimum(share, 1 - 1e-9)) / (1 - ordinary))
+    return failed * np.log(share / ordinary) + kept * whole, at
 
 
 def sign(outcome: Outcome) -> Alarm | None:
@@ -423,7 +392,12 @@ def asking(outcomes: Iterable[Outcome], steps: Sequence[str], *, since: float, u
 
 def peak_per_second(outcomes: Iterable[Outcome], *, step: str, over_seconds: float) -> float:
     """The most that was asked for in a second at a step, averaged over any stretch of `over_seconds`."""
-    moments = sorted(outcome.time for outcome in outcomes if outcome.step == step and is_promise(outcome))
+    came = (outcome.time for outcome in outcomes if outcome.step == step and is_promise(outcome))
+    return peak_of(sorted(came), over_seconds=over_seconds)
+
+
+def peak_of(moments: Sequence[float], *, over_seconds: float) -> float:
+    """The same of the moments at which it was asked for, in order."""
     start = most = 0
     for end, moment in enumerate(moments):
         while moment - moments[start] >= over_seconds:

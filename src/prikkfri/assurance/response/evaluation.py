@@ -12,10 +12,11 @@ from prikkfri.assurance.impact import Impact, Scope
 from prikkfri.assurance.incidents import Fact, Incident, Load
 from prikkfri.assurance.loads import LAYERS, STEPS
 from prikkfri.assurance.localisation import place, with_alarmed
-from prikkfri.assurance.programmes import Programmes, last_ended, most_watched_channel
+from prikkfri.assurance.programmes import Programmes, last_ended, most_come_to
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.response import assessing
 from prikkfri.assurance.response.history import History
+from prikkfri.assurance.response.promises import PromiseColumns
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Bucket
 from prikkfri.journal import Outcome
@@ -114,19 +115,14 @@ def impact_of(incident: Incident, history: History, *, now: float) -> Impact:
     return history.impact(Scope(incident.segments, incident.since, until(incident, now)))
 
 
-def _usually(
-    promises: Sequence[assessing.SettledPromise], grounds: EvaluationContext
-) -> Sequence[assessing.SettledPromise]:
+def _usually(promises: PromiseColumns, grounds: EvaluationContext) -> PromiseColumns:
     """Without what lies in the faults before."""
     for theirs, since, until in grounds.earlier:
-        failing = {id(each) for each in assessing.lying_in(promises, [theirs]) if since <= each.at <= until}
-        promises = [each for each in promises if id(each) not in failing]
+        promises = assessing.without_fault(promises, theirs, since=since, until=until)
     return promises
 
 
-def _placed(
-    incident: Incident, promises: Sequence[assessing.SettledPromise], grounds: EvaluationContext, now: float
-) -> Incident:
+def _placed(incident: Incident, promises: PromiseColumns, grounds: EvaluationContext, now: float) -> Incident:
     """Once it is getting better the place stands: later minutes would only water it down."""
     if incident.state not in ("suspected", "confirmed", "mitigated"):
         return incident
@@ -154,22 +150,22 @@ def _loaded(incident: Incident, history: History, grounds: EvaluationContext) ->
     if incident.load is not None or grounds.capacity is None or layer is None:
         return incident
     since, until = incident.since - LOAD_BEFORE_SECONDS, incident.opened_at
-    came = (outcome for outcome in history.usual if since <= outcome.time < until)
-    peak = assessing.peak_per_second(came, step=STEPS[layer], over_seconds=LOAD_STRETCH_SECONDS)
+    came = sorted(history.crowd(STEPS[layer], since, until))
+    peak = assessing.peak_of(came, over_seconds=LOAD_STRETCH_SECONDS)
     return replace(incident, load=Load(layer, peak, *grounds.capacity))
 
 
 def _ended(incident: Incident, history: History, grounds: EvaluationContext, now: float) -> tuple[str, float] | None:
     """The programme that people had come for before the incident, if it has ended since then; and when."""
     since = incident.since - BEFORE_SECONDS
-    channel = most_watched_channel(outcome for outcome in history.usual if since <= outcome.time < incident.since)
+    channel = most_come_to(history.viewers(since, incident.since))
     programme = last_ended(grounds.programmes.get(channel, ()), since=since, now=now)
     return (programme.title, programme.stop) if programme is not None else None
 
 
 def _judge(
     incident: Incident,
-    promises: Sequence[assessing.SettledPromise],
+    promises: PromiseColumns,
     ended: tuple[str, float] | None,
     grounds: EvaluationContext,
     now: float,
@@ -193,7 +189,7 @@ def _judge(
 
 def _evidence(
     segments: Sequence[Segment],
-    promises: Sequence[assessing.SettledPromise],
+    promises: PromiseColumns,
     share: float,
     since: float,
     grounds: EvaluationContext,

@@ -7,17 +7,23 @@ moments at which time alone changes it (a grace time ends). What all households 
 change of each. The place of an incident and its beginning are asked of every household; where they move, all are gone
 through once.
 
+Where there are many, those of whom nothing else is to be asked than that they got it in time go into the archive
+(`archive.py`), and come back when more is told of them.
+
 `OutcomeHistory` is the same from nothing, of outcomes in a list.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain
 from math import inf
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
+
+import numpy as np
 
 from prikkfri.assurance.impact import (
     ROUTE,
@@ -32,32 +38,40 @@ from prikkfri.assurance.impact import (
     impact_part,
     list_digest,
 )
+from prikkfri.assurance.loads import STEPS
+from prikkfri.assurance.programmes import channel_come_to
 from prikkfri.assurance.response import assessing
-from prikkfri.assurance.response.assessing import Expectations, SettledPromise
+from prikkfri.assurance.response.archive import (
+    ArchivedHousehold,
+    HouseholdArchive,
+    JournalPlace,
+    archivable,
+    tags_of,
+)
+from prikkfri.assurance.response.assessing import Expectations
+from prikkfri.assurance.response.promises import Floats, OrderedPromises, PromiseColumns, SettledPromise, in_order
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.store import StoredOutcome
-from prikkfri.assurance.tally import JOIN, asking_of, expectation
+from prikkfri.assurance.tally import JOIN, asking_of, expectation, is_promise
 from prikkfri.journal import Outcome
 from prikkfri.streaming.pictures import PICTURE
 
 AHEAD_SECONDS = 1.0
 """What is told for a later moment than so far ahead is not yet taken in."""
 
+CROWD_STEPS = frozenset(STEPS.values())
 HolderRow = tuple[str, str, float, float]
 """A device, who was seen on it, from and until when."""
 T = TypeVar("T", bound=tuple[object, ...] | int)
 
 
 _NOBODY = ImpactPart((), 0, 0, 0)
+_NO_MOMENTS: Floats = np.empty(0)
 _place = attrgetter("place")
 
 
 class History(Protocol):
     """What is known of an incident's service from some time before it began up to now."""
-
-    @property
-    def usual(self) -> Sequence[Outcome]:
-        """The outcomes from before the incident was opened, oldest first."""
 
     @property
     def acts(self) -> Sequence[Outcome]:
@@ -67,7 +81,7 @@ class History(Protocol):
     def routes(self) -> Sequence[Outcome]:
         """What canaries say of routes."""
 
-    def promises(self) -> Sequence[SettledPromise]:
+    def promises(self) -> PromiseColumns:
         """Those that are settled, oldest first."""
 
     def impact(self, scope: Scope) -> Impact:
@@ -79,8 +93,18 @@ class History(Protocol):
     def asking(self, steps: Sequence[str], *, since: float, until: float) -> int:
         """How many asked at these steps."""
 
+    def crowd(self, step: str, since: float, until: float) -> Sequence[float]:
+        """When each came to a step where a crowd is counted; of the time before the incident was opened."""
+
+    def viewers(self, since: float, until: float) -> Mapping[str, int]:
+        """How many began to watch each channel; of the time before the incident was opened."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all outcomes are in memory."""
+
     def between(self, since: float, until: float) -> list[Outcome]:
-        """All of them, oldest first."""
+        """All of them, oldest first; asked of one that is whole."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +118,6 @@ class OutcomeHistory:
     holder: Holder | None = None
 
     @property
-    def usual(self) -> Sequence[Outcome]:
-        return self.outcomes
-
-    @property
     def acts(self) -> Sequence[Outcome]:
         return [outcome for outcome in self.outcomes if _is_act(outcome)]
 
@@ -105,8 +125,9 @@ class OutcomeHistory:
     def routes(self) -> Sequence[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.step == ROUTE]
 
-    def promises(self) -> Sequence[SettledPromise]:
-        return assessing.in_order(assessing.settled(self.outcomes, now=self.now, expectations=self.expectations))
+    def promises(self) -> PromiseColumns:
+        settled = assessing.settled(self.outcomes, now=self.now, expectations=self.expectations)
+        return PromiseColumns.of(in_order(settled))
 
     def impact(self, scope: Scope) -> Impact:
         return impact(self.outcomes, scope, now=self.now, holder=self.holder, expectations=self.expectations)
@@ -116,6 +137,17 @@ class OutcomeHistory:
 
     def asking(self, steps: Sequence[str], *, since: float, until: float) -> int:
         return assessing.asking(self.outcomes, steps, since=since, until=until)
+
+    def crowd(self, step: str, since: float, until: float) -> Sequence[float]:
+        return [o.time for o in self.outcomes if since <= o.time < until and o.step == step and is_promise(o)]
+
+    def viewers(self, since: float, until: float) -> Mapping[str, int]:
+        came = (channel_come_to(outcome) for outcome in self.outcomes if since <= outcome.time < until)
+        return Counter(channel for channel in came if channel is not None)
+
+    @property
+    def whole(self) -> bool:
+        return True
 
     def between(self, since: float, until: float) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if since <= outcome.time < until]
@@ -184,17 +216,35 @@ class _Figures(Generic[T]):
         self.stale.clear()
         self.key = key
 
+    def drop(self, household: Household) -> None:
+        """What a household comes to is not counted here any more."""
+        self.stale.discard(household)
+        before = self.of.pop(household, None)
+        if before is not None and self.key is not None:
+            self._count(before, -1)
+
 
 class IncidentHistory:
     """The history of one incident's service, carried on. One owner has it; what it is asked is as of `now`."""
 
-    def __init__(self, *, since: float, usual_until: float, expectations: Expectations) -> None:
-        """Outcomes from `since` on are taken in; `usual` are those before `usual_until`."""
+    def __init__(self, *, since: float, usual_until: float, expectations: Expectations, live_max: float = inf) -> None:
+        """Outcomes from `since` on are taken in; crowds and viewers are of the time before `usual_until`.
+
+        When more than `live_max` outcomes are in memory, households go into the archive, those first that have been
+        quiet for longest.
+        """
         self.since = since
         self.usual_until = usual_until
         self.now = -inf
         self.rows = 0
-        """How many have been taken in."""
+        """How many of those taken in are in memory."""
+        self._live_max = live_max
+        self._archive = HouseholdArchive()
+        self._quiet: dict[Household, None] = {}
+        """Those that may be archived, the one first that changed first."""
+        self._tags_met: set[str] = set()
+        """Of what was told of who holds which device since households were last recalled."""
+        self._recalled: dict[int, JournalPlace] = {}
         self._expectations = expectations
         self._households: dict[Household, None] = {}
         self._by_promise: dict[str, Household] = {}
@@ -209,8 +259,9 @@ class IncidentHistory:
         self._changes: list[tuple[float, int, Household]] = []
         """A heap of when each changes by itself."""
         self._number = 0
-        self._promises: list[SettledPromise] = []
-        self._usual, self._acts, self._routes = _Rows(), _Rows(), _Rows()
+        self._promises = OrderedPromises()
+        self._acts, self._routes = _Rows(), _Rows()
+        self._crowds, self._viewers = _Moments(), _Moments()
         self._hits: dict[str, tuple[Hit, bytes]] = {}
         self._listed: list[str] = []
         """The persons of it in order, without those who came or went since it was made."""
@@ -233,9 +284,57 @@ class IncidentHistory:
         new = {row.outcome.device for row in self._ahead if row.outcome.time < now + AHEAD_SECONDS} - {""}
         return sorted(self._to_look_up | {device for device in new if device not in self._held})
 
-    def joined(self, devices: Iterable[str]) -> None:
+    def joined(self, devices: Collection[str]) -> None:
         """Something was told of who holds these devices."""
         self._to_look_up.update(device for device in devices if device in self._held)
+        if self._archive:
+            self._tags_met.update(devices)
+
+    def to_recall(self, now: float) -> list[JournalPlace]:
+        """Where an outcome stands of each archived household of which more is told, before `advance(now)`.
+
+        What has been taken in of all that they tell goes to `recall`; then it is asked again, until there is nothing.
+        """
+        if not self._archive:
+            return []
+        due = (row.outcome for row in self._ahead if row.outcome.time < now + AHEAD_SECONDS)
+        tags = tags_of(due) | self._tags_met
+        self._tags_met.clear()
+        self._recalled = self._archive.find(tags)
+        return list(self._recalled.values())
+
+    def recall(self, rows: Iterable[StoredOutcome]) -> None:
+        """Takes the households that were `to_recall` out of the archive; `rows`: all that has been taken in of them.
+
+        What is told of them and is not come by its turn may be among them.
+        """
+        told = {_journal_place(row): row for row in rows}
+        waiting = {_journal_place(row) for row in self._ahead}
+        by_name: dict[str, list[StoredOutcome]] = {}
+        for place, row in told.items():
+            if row.outcome.time >= self.since and place not in waiting:
+                by_name.setdefault(_name(row), []).append(row)
+        for number, place in self._recalled.items():
+            settled = [promise.settled for promise in self._archive.take(number)]
+            known = told.get(place)
+            self._recall(by_name.pop(_name(known), []) if known is not None else [], settled)
+        self._recalled = {}
+
+    def _recall(self, rows: Sequence[StoredOutcome], settled: list[SettledPromise]) -> None:
+        household = Household()
+        household.settled = settled
+        self._households[household] = None
+        self._stale.add(household)
+        self.rows += len(rows)
+        for row in rows:
+            household.add((row,))
+            tags = self._tags_of(row.outcome)
+            for by, tag in tags:
+                known = _at(by, tag)
+                household = household if known is None else self._one(household, known)
+            for by, tag in tags:
+                by.setdefault(tag, household)
+        self._to_look_up.update(device for row in rows if (device := row.outcome.device) and device not in self._held)
 
     def hold(self, devices: Collection[str], held: Iterable[HolderRow]) -> None:
         """Who has held these devices, as far as is known."""
@@ -247,6 +346,8 @@ class IncidentHistory:
             if now == before:
                 continue
             self._held[device] = now
+            if self._archive:
+                self._tags_met.update(customer for _, customer, _, _ in now)
             if (household := _at(self._by_device, device)) is not None:
                 self._stale.add(household)
                 self._tie(household, device)
@@ -259,8 +360,11 @@ class IncidentHistory:
             for household in list(self._households):
                 if any(row.outcome.time < since for row in household.rows):
                     self._forget(household, since)
-            for rows in (self._usual, self._acts, self._routes):
-                rows.forget(since)
+            for known in (self._acts, self._routes, self._crowds, self._viewers):
+                known.forget(since)
+            if self._archive:
+                were, are = self._archive.forget(since)
+                self._promises.replace([each.settled for each in were], [each.settled for each in are])
         self.since = since
 
     def advance(self, now: float) -> None:
@@ -274,7 +378,7 @@ class IncidentHistory:
             self.rows += len(due)
             for row in due:
                 self._put(row)
-            self._usual.add(row for row in due if row.outcome.time < self.usual_until)
+            self._count_usual(row.outcome for row in due if row.outcome.time < self.usual_until)
             self._acts.add(row for row in due if _is_act(row.outcome))
             self._routes.add(row for row in due if row.outcome.step == ROUTE)
         while self._changes and self._changes[0][0] <= now:
@@ -282,18 +386,54 @@ class IncidentHistory:
             if household.changes_at == at:
                 self._stale.add(household)
         self._settle()
+        if self.rows > self._live_max:
+            self._put_away()
+
+    def _put_away(self) -> None:
+        """Archives households until no more than half of what there is room for is in memory, or none can be."""
+        found = []
+        for household in list(self._quiet):
+            if self.rows <= self._live_max / 2:
+                break
+            del self._quiet[household]
+            if household.into is None and (archived := self._archived(household)) is not None:
+                found.append(archived)
+                self._release(household, archived.tags)
+        self._archive.put(found)
+
+    def _archived(self, household: Household) -> ArchivedHousehold | None:
+        devices = {row.outcome.device for row in household.rows}
+        held_by = {held[1] for held in chain.from_iterable(self._held.get(device, ()) for device in devices)}
+        known = archivable(household.outcomes, held_by, self._expectations)
+        if known is None or household.rows[-1].outcome.time > self.now:
+            return None
+        promises, tags = known
+        return ArchivedHousehold(promises, _journal_place(household.rows[0]), tags)
+
+    def _release(self, household: Household, tags: Iterable[str]) -> None:
+        for figures in (self._list, self._people, self._asking):
+            figures.drop(household)
+        for tag in tags:
+            for by in (self._by_promise, self._by_device, self._by_customer):
+                if _at(by, tag) is household:
+                    del by[tag]
+        for row in household.rows:
+            self._held.pop(row.outcome.device, None)
+            self._to_look_up.discard(row.outcome.device)
+        self.rows -= len(household.rows)
+        household.rows, household.settled, household.changes_at = [], [], inf
+        del self._households[household]
+
+    def _count_usual(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.step in CROWD_STEPS and is_promise(outcome):
+                self._crowds.add(outcome.step, outcome.time)
+            if (channel := channel_come_to(outcome)) is not None:
+                self._viewers.add(channel, outcome.time)
 
     def _put(self, row: StoredOutcome) -> None:
         outcome = row.outcome
-        tags = [
-            (by, tag)
-            for by, tag in (
-                (self._by_promise, outcome.promise),
-                (self._by_device, outcome.device),
-                (self._by_customer, outcome.customer),
-            )
-            if tag
-        ]
+        tags = self._tags_of(outcome)
         household: Household | None = None
         for by, tag in tags:
             if (known := _at(by, tag)) is not None:
@@ -307,6 +447,14 @@ class IncidentHistory:
             by.setdefault(tag, household)
         if outcome.device:
             self._tie(household, outcome.device)
+
+    def _tags_of(self, outcome: Outcome) -> list[tuple[dict[str, Household], str]]:
+        found = (
+            (self._by_promise, outcome.promise),
+            (self._by_device, outcome.device),
+            (self._by_customer, outcome.customer),
+        )
+        return [(by, tag) for by, tag in found if tag]
 
     def _tie(self, household: Household, device: str) -> None:
         """Makes whoever has held a device of the household one with it."""
@@ -369,10 +517,13 @@ class IncidentHistory:
             for figures in (self._list, self._people, self._asking):
                 if figures.key is not None:
                     figures.stale.add(household)
-            if not household.rows:
+            self._quiet.pop(household, None)
+            if household.rows:
+                self._quiet[household] = None
+            else:
                 self._households.pop(household, None)
         self._stale.clear()
-        self._replace(gone, new)
+        self._promises.replace(gone, new)
 
     def _wait_for(self, household: Household, outcomes: Iterable[Outcome]) -> None:
         """Looks at the household again when a grace time of it ends, or a moment comes for which something was told."""
@@ -390,21 +541,6 @@ class IncidentHistory:
             if outcome.step == JOIN:
                 yield outcome.time + expectation(asking_of(outcome), self._expectations).grace_seconds
 
-    def _replace(self, gone: Sequence[SettledPromise], new: Sequence[SettledPromise]) -> None:
-        known = self._promises
-        for each in gone:
-            at = bisect_left(known, each.at, key=lambda other: other.at)
-            while known[at] != each:
-                at += 1
-            del known[at]
-        if new:
-            first = bisect_left(known, min(each.at for each in new), key=lambda other: other.at)
-            known[first:] = assessing.in_order(chain(known[first:], new))
-
-    @property
-    def usual(self) -> Sequence[Outcome]:
-        return self._usual.outcomes
-
     @property
     def acts(self) -> Sequence[Outcome]:
         return self._acts.outcomes
@@ -413,8 +549,8 @@ class IncidentHistory:
     def routes(self) -> Sequence[Outcome]:
         return self._routes.outcomes
 
-    def promises(self) -> Sequence[SettledPromise]:
-        return self._promises
+    def promises(self) -> PromiseColumns:
+        return self._promises.columns
 
     def impact(self, scope: Scope) -> Impact:
         until = None if scope.until == self.now else scope.until
@@ -439,6 +575,7 @@ class IncidentHistory:
         asked, unsettled, unconfirmed = self._sums
         hits = [self._hits[person] for person in self._listed]
         digest = list_digest(scope, (line for _, line in hits))
+        asked += self._archive.asked(scope)
         return Impact(scope, tuple(hit for hit, _ in hits), asked, unsettled, digest, unconfirmed)
 
     def _count_listed(self, part: ImpactPart, sign: int) -> None:
@@ -463,7 +600,7 @@ class IncidentHistory:
             self._people.of.clear()
             self._persons = [0, 0]
         self._people.bring_up((tuple(segments), since), self._households, counted)
-        return self._persons[0], self._persons[1]
+        return self._persons[0], self._persons[1] + self._archive.answered(segments, since=since)
 
     def _count_people(self, of: tuple[int, int], sign: int) -> None:
         for index, figure in enumerate(of):
@@ -480,14 +617,39 @@ class IncidentHistory:
             self._asked = 0
         key = tuple(steps), since, None if until == self.now else until
         self._asking.bring_up(key, self._households, counted)
-        return self._asked
+        return self._asked + self._archive.asking(steps, since=since, until=until)
 
     def _count_asking(self, of: int, sign: int) -> None:
         self._asked += sign * of
 
+    def crowd(self, step: str, since: float, until: float) -> Sequence[float]:
+        found: list[float] = self._crowds.between(since, until).get(step, _NO_MOMENTS).tolist()
+        return found
+
+    def viewers(self, since: float, until: float) -> Mapping[str, int]:
+        return {channel: len(moments) for channel, moments in self._viewers.between(since, until).items()}
+
+    @property
+    def archived(self) -> int:
+        """How many households are in the archive."""
+        return len(self._archive)
+
+    @property
+    def whole(self) -> bool:
+        return not self._archive
+
     def between(self, since: float, until: float) -> list[Outcome]:
+        assert self.whole
         rows = [row for household in self._households for row in household.rows if since <= row.outcome.time < until]
         return [row.outcome for row in sorted(rows, key=_place)]
+
+
+def _name(row: StoredOutcome) -> str:
+    return row.outcome.device or row.outcome.customer
+
+
+def _journal_place(row: StoredOutcome) -> JournalPlace:
+    return JournalPlace(row.stream, row.incarnation, row.position)
 
 
 def _at(by: dict[str, Household], tag: str) -> Household | None:
@@ -515,6 +677,26 @@ class _Rows:
     def forget(self, before: float) -> None:
         self._rows = [row for row in self._rows if row.outcome.time >= before]
         self.outcomes = [row.outcome for row in self._rows]
+
+
+class _Moments:
+    """When it was that outcomes said the same, by what they said: of a great many no more than that is kept."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, array[float]] = {}
+
+    def add(self, name: str, at: float) -> None:
+        if (known := self._by_name.get(name)) is None:
+            known = self._by_name[name] = array("d")
+        known.append(at)
+
+    def forget(self, before: float) -> None:
+        self._by_name = {name: array("d", moments.tobytes()) for name, moments in self.between(before, inf).items()}
+
+    def between(self, since: float, until: float) -> dict[str, Floats]:
+        found = {name: np.array(moments) for name, moments in self._by_name.items()}
+        inside = {name: moments[(moments >= since) & (moments < until)] for name, moments in found.items()}
+        return {name: moments for name, moments in inside.items() if len(moments)}
 
 
 def _is_act(outcome: Outcome) -> bool:

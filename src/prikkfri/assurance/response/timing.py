@@ -14,6 +14,8 @@ class Timing:
     """Looking at incidents takes at most this part of the time, however much there is to read."""
     kept_outcomes_max: int = 300_000
     """So many are kept in memory from one look to the next, of all incidents; what has more is gone through anew."""
+    live_outcomes_max: int = 60_000
+    """Of an incident that has more, those to whom everything was answered in time are archived."""
     relearn_seconds: float = 1_800.0
     """Of outcomes, from which levels are learnt where none are kept, or none that are younger."""
     watch_kept_every_seconds: float = 30.0

@@ -242,8 +242,9 @@ class Evaluations:
         astray, surely_none = await asyncio.to_thread(_said_by_canaries, [*flown, *within], scope)
         if not astray:
             return () if surely_none else None
-        before = await read(earlier, scope.since if history else scope.until)
-        went = await asyncio.to_thread(history.between, scope.since, scope.until) if history else []
+        whole = history is not None and history.whole
+        before = await read(earlier, scope.since if whole else scope.until)
+        went = await asyncio.to_thread(history.between, scope.since, scope.until) if history and whole else []
         return await asyncio.to_thread(exposure, [*before, *went], *astray)
 
 

@@ -5,13 +5,15 @@ erased, a history is read from nothing, in parts. One that is too large to be ke
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 
 from prikkfri.assurance.impact import devices_of, holder_of
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.response import evaluation, store
+from prikkfri.assurance.response.archive import JournalPlace
 from prikkfri.assurance.response.history import AHEAD_SECONDS, History, IncidentHistory, OutcomeHistory
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
@@ -78,10 +80,15 @@ class Histories:
         register, since = self._register, incident.since - evaluation.BEFORE_SECONDS
         erasures, heads = register.erasures, await register.heads()
         usual_until = max(incident.opened_at, incident.since)
-        history = IncidentHistory(since=since, usual_until=usual_until, expectations=self._expectations)
+        history = IncidentHistory(
+            since=since,
+            usual_until=usual_until,
+            expectations=self._expectations,
+            live_max=self._timing.live_outcomes_max,
+        )
         async for part in register.stored_outcomes(since, inf, service=incident.service):
             history.take(row for row in part if not _beyond(row, heads))
-            await self._advance(history, now)
+            await self._advance(history, incident, now, partial(_is_taken, heads=heads, part=part))
             if history.rows > self._room:
                 return None
         return _Kept(history, heads, erasures)
@@ -101,26 +108,46 @@ class Histories:
             history.since = since
             async for part in register.stored_outcomes(since, began, service=incident.service):
                 history.take(row for row in part if not _beyond(row, before))
-                await self._advance(history, now)
+                known = partial(_is_taken, heads=before, part=part, known_from=began)
+                await self._advance(history, incident, now, known)
         elif since > began:
             await asyncio.to_thread(history.begin_at, since)
+        taken = dict(before)
         async for part in register.outcomes_after(before, kept.heads):
             # Whatever service tells it: who is on a device may change by it.
-            history.joined(row.outcome.device for row in part if _joins(row))
+            history.joined([row.outcome.device for row in part if _joins(row)])
             history.take(row for row in part if row.outcome.service == incident.service)
-            await self._advance(history, now)
-        await self._advance(history, now)
+            taken |= {(row.stream, row.incarnation): row.position for row in part}
+            await self._advance(history, incident, now, partial(_is_taken, heads=taken))
+        await self._advance(history, incident, now, partial(_is_taken, heads=taken))
 
-    async def _advance(self, history: IncidentHistory, now: float) -> None:
-        devices = await asyncio.to_thread(history.devices_to_look_up, now)
-        held = await self._database.read(lambda q: store.holders_of(q, devices)) if devices else []
-        await asyncio.to_thread(history.hold, devices, held)
+    async def _advance(
+        self, history: IncidentHistory, incident: Incident, now: float, taken: Callable[[StoredOutcome], bool]
+    ) -> None:
+        """`taken`: whether an outcome of the service has been taken in so far."""
+        recalled: list[JournalPlace] = []
+        devices: list[str] = []
+        while True:
+            if recalled := await asyncio.to_thread(history.to_recall, now):
+                rows = await self._register.outcomes_of_those(recalled, service=incident.service, since=history.since)
+                await asyncio.to_thread(history.recall, [row for row in rows if taken(row)])
+            elif devices := await asyncio.to_thread(history.devices_to_look_up, now):
+                held = await self._database.read(lambda q, devices=devices: store.holders_of(q, devices))  # type: ignore[misc]
+                await asyncio.to_thread(history.hold, devices, held)
+            else:
+                break
         await asyncio.to_thread(history.advance, now)
 
 
 def _beyond(row: StoredOutcome, heads: Heads) -> bool:
     """Stored after the heads were read: it comes with what is new at the next look."""
     return row.position > heads.get((row.stream, row.incarnation), -1)
+
+
+def _is_taken(row: StoredOutcome, *, heads: Heads, part: Sequence[StoredOutcome] = (), known_from: float = inf) -> bool:
+    """Whether it was read up to `heads`; where that is done in the order of time, up to the end of a `part`."""
+    reached = not part or row.outcome.time >= known_from or row.place <= part[-1].place
+    return reached and not _beyond(row, heads)
 
 
 def _joins(row: StoredOutcome) -> bool:

@@ -5,7 +5,7 @@ Those that are open or were resolved lately are in memory, too; whoever changes 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -13,9 +13,17 @@ from prikkfri.assurance import incidents
 from prikkfri.assurance.impact import Hit
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.response import evaluation, store
+from prikkfri.assurance.response.archive import JournalPlace
 from prikkfri.assurance.response.store import Contact, CreditRecord, ListSummary
 from prikkfri.assurance.response.timing import Timing
-from prikkfri.assurance.store import StoredOutcome, journal_heads, outcomes_after, outcomes_in
+from prikkfri.assurance.store import (
+    StoredOutcome,
+    journal_heads,
+    outcomes_after,
+    outcomes_at,
+    outcomes_by_name,
+    outcomes_in,
+)
 from prikkfri.clock import Clock
 from prikkfri.journal import Outcome
 from prikkfri.storage import Database
@@ -181,6 +189,18 @@ class IncidentRegister:
                 return
             last = part[-1]
             await asyncio.sleep(0)
+
+    async def outcomes_of_those(
+        self, places: Collection[JournalPlace], *, service: str, since: float
+    ) -> list[StoredOutcome]:
+        """All since then of whoever the outcomes at these places are of: of their device, or where none is named of
+        their customer."""
+        found = await self._database.read(lambda q: outcomes_at(q, places))
+        devices = {row.outcome.device for row in found} - {""}
+        customers = {row.outcome.customer for row in found if not row.outcome.device}
+        return await self._database.read(
+            lambda q: outcomes_by_name(q, devices=devices, customers=customers, service=service, since=since)
+        )
 
     async def heads(self) -> dict[tuple[str, str], int]:
         """By stream and incarnation the position of the last outcome that is stored."""

@@ -16,6 +16,7 @@ from datetime import datetime, tzinfo
 from prikkfri.assurance import incidents, watching
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
+from prikkfri.assurance.detection.volumes import Rush
 from prikkfri.assurance.incidents import Fact
 from prikkfri.assurance.response import assessing, store
 from prikkfri.assurance.response.register.service import IncidentRegister
@@ -69,6 +70,11 @@ class SeriesWatch:
     def standing(self) -> tuple[Alarm, ...]:
         """The alarms that stand now."""
         return self._watch.standing
+
+    @property
+    def rushes(self) -> tuple[Rush, ...]:
+        """Where far more come than of late."""
+        return self._watch.rushes
 
     def arrived(self, stream: str, outcomes: Sequence[Outcome]) -> None:
         """Takes outcomes that have been stored."""
@@ -164,6 +170,9 @@ class SeriesWatch:
 
     async def _take_alarm(self, alarm: Alarm, now: float) -> None:
         log.warning("alarm: %s", alarm.sentence)
+        if ended := watching.went_home(self._watch, alarm, self._around.programmes(), self._detection):
+            log.info("no incident of it: “%s” has ended, and fewer come", ended.title)
+            return
         within_seconds = incidents.JOIN_HOLDS * self._settings.hold_seconds
         save = self._register.save
         for incident in self._register.known:
