@@ -57,6 +57,18 @@ def test_the_keyboard_is_enough_to_send_from_one_phone_to_another(page: Page, ce
     expect(sent.last).to_contain_text("not sent")
 
 
+def test_a_key_that_is_held_down_sends_once(page: Page, centre: Centre) -> None:
+    page.get_by_role("region", name="Phone 6").get_by_label("To").fill(f"+{PHONES[7]}")
+    form = page.get_by_role("region", name="Phone 6").locator("form")
+    for text in ("en gang", "og igjen"):
+        page.get_by_role("region", name="Phone 6").get_by_label("Message", exact=True).fill(text)
+        form.evaluate("(form) => { for (let n = 0; n < 5; n++) form.requestSubmit(); }")
+        arrived = page.get_by_role("list", name="Messages of Phone 7").locator(".words")
+        expect(arrived.last).to_have_text(text)
+        expect(page.get_by_role("region", name="Phone 6").get_by_label("Message", exact=True)).to_have_value("")
+    expect(arrived).to_have_text(["en gang", "og igjen"])
+
+
 def test_a_phone_is_found_by_name_or_number(page: Page) -> None:
     field = page.get_by_role("searchbox")
     for wanted in ("phone 6", "+47 901 00 006", "100006"):

@@ -8,6 +8,7 @@ const filter = document.querySelector("#filter");
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const SHOWN_MAX = 200;
 const cards = new Map();
+const sending = new Set(); // the forms whose text is on its way
 
 function spaced(number) {
   const [, country, national] = number.match(/^(\d\d)(\d{5,})$/) ?? [];
@@ -77,8 +78,10 @@ function addCard(phone) {
 }
 
 async function send(msisdn, form) {
+  if (sending.has(form)) return; // a key that is held down, or hit twice: the text stands there until it is sent
   const error = form.querySelector(".error");
   error.textContent = "";
+  sending.add(form);
   try {
     const answer = await fetch(`/phones/${msisdn}/send`, {
       method: "POST",
@@ -90,6 +93,8 @@ async function send(msisdn, form) {
     form.elements.text.focus();
   } catch (problem) {
     error.textContent = `Not sent: ${problem.message}`;
+  } finally {
+    sending.delete(form);
   }
 }
 
