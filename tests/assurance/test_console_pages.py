@@ -42,6 +42,7 @@ class House:
 
     browser: httpx.AsyncClient
     assurance: Assurance
+    response: Response
     console: Console
     signin: Journal
     clock: ManualClock
@@ -115,6 +116,7 @@ async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
         yield House(
             browser,
             assurance,
+            response,
             console,
             await open_journal(writing, stream="signin", clock=clock),
             clock,
@@ -666,3 +668,34 @@ async def test_events_carry_the_page_and_the_chart(house: House) -> None:
     assert live.watchers == 1
     await events.aclose()  # type: ignore[attr-defined]
     assert live.watchers == 0
+
+
+async def test_a_rush_is_told_on_the_overview_where_it_is_broadest_and_is_no_incident(house: House) -> None:
+    """Three times as many sign in, on three clients alike; it goes when it is over."""
+    await house.sign_in()
+    watch, page = house.response.watch, await house.browser.get("/")
+    assert "More come than of late" not in page.text
+
+    async def live(rate: int, seconds: int) -> None:
+        for _ in range(seconds):
+            house.clock.advance(1.0)
+            known = {"time": house.clock.now() - 3, "service": "television", "step": "sign-in", "layer": "signin"}
+            told = [
+                Outcome(**known, verdict="kept", dimensions={"client": client})  # type: ignore[arg-type]
+                for client in ("tv", "web", "phone")
+                for _ in range(rate)
+            ]
+            watch.arrived("signin", told)
+            await watch.tick()
+
+    await live(10, 330)
+    await live(30, 15)
+    page = await house.browser.get("/")
+    (said,) = re.findall(r"<li>([^<]*expected[^<]*)</li>", page.text)
+    found = re.fullmatch(r"Sign-in: (\d+) a second, 30 expected, since \d\d:\d\d", said)
+    assert found and 45 <= int(found[1]) <= 75
+    assert await house.response.register.incidents() == [] and watch.standing == ()
+    await live(10, 60)
+    page = await house.browser.get("/")
+    assert "More come than of late" not in page.text
+    assert await house.response.register.incidents() == []

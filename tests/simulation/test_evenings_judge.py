@@ -99,6 +99,14 @@ def test_what_goes_on_in_a_small_place_is_not_over_because_all_is_well_in_a_larg
     assert judged.findings == () and (judged.figures.faults, judged.figures.found) == (2, 2)
 
 
+def test_of_what_has_only_begun_elsewhere_nothing_is_said_when_a_fault_is_over() -> None:
+    """As in evening 384956608: clients fail to sign in since a moment when the streams are told to be well again."""
+    client = {"service": "television", "step": "sign-in", "layer": "signin", "client": "television"}
+    another = Fault(place=client, kind="refused", share=1.0, spells=((235.0, 315.0),))
+    judged = played(small(WATCHING, another, seconds=460.0))
+    assert judged.findings == () and (judged.figures.faults, judged.figures.found) == (2, 2)
+
+
 def test_the_same_seed_is_the_same_evening_in_any_process() -> None:
     tiny = replace(SMALL, minutes=(2.0, 2.1), outcomes_least=1_200)
     script = (

@@ -11,6 +11,7 @@ from waiting import WAIT_SECONDS_MAX, eventually
 
 from prikkfri.clock import LoopWaits, SystemClock
 from prikkfri.config import Account, Sms
+from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Outcome, read_page
 from prikkfri.protocols.smpp.pdu import (
     NOTHING,
@@ -154,6 +155,8 @@ class FailingEngine:
         """Raised by every commit, although what it commits is kept."""
         self.deaf: Exception | None = None
         """Raised by every look at the database."""
+        self.fails_where = ""
+        """A commit is undone, and fails, when this query finds a row in its transaction."""
         self.failed = asyncio.Event()
         self.commits_left = math.inf
         """After so many a commit waits for `go_on`, and says by `waiting` that it does."""
@@ -174,16 +177,18 @@ class FailingEngine:
         return self._transaction
 
     async def commit(self) -> None:
-        if not self.go_on.is_set() and (self.commits_left <= 0 or await self._is_held()):
+        if not self.go_on.is_set() and (self.commits_left <= 0 or await self._finds(self.held_where)):
             self.waiting.set()
             await self.go_on.wait()
         self.commits_left -= 1
+        if self.fails_where and await self._finds(self.fails_where):
+            self._fail(StorageUnavailable("lost"))
         await self.inner.commit()
         self._fail(self.lost)
 
-    async def _is_held(self) -> bool:
+    async def _finds(self, query: str) -> bool:
         assert self._transaction is not None
-        return bool(self.held_where) and await self._transaction.fetch_one(self.held_where) is not None
+        return bool(query) and await self._transaction.fetch_one(query) is not None
 
     async def read(self, work: Callable[[Queries], Awaitable[Any]]) -> Any:
         self._fail(self.deaf)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from message_table import BASE, fill
 from sms_house import HURRIED, PASSWORD
 from waiting import eventually
 
@@ -18,6 +19,7 @@ from prikkfri.sms.canaries import store
 from prikkfri.sms.canaries.service import PhoneReport
 from prikkfri.sms.http import application, commands
 from prikkfri.sms.trust.routes import Trust
+from prikkfri.storage import Transaction
 
 NUMBER = "4790000001"
 PHONES = ("4790000801", "4790000802")
@@ -223,6 +225,43 @@ async def test_what_goes_astray_anew_began_after_the_proof_that_the_last_time_wa
     await handing.until_way(state="stopped", by="rule:canaries")
     again = await handing.way()
     assert first.stopped_at < again.exposed_since <= again.likely_since <= again.stopped_at
+
+
+async def test_what_waited_here_went_astray_when_it_left_and_not_when_it_was_made(house: Any) -> None:
+    """The centre may be away from its database between: what left meanwhile went before the fault."""
+    async with house() as at:
+        began = at.clock.now()
+
+        async def put(tx: Transaction, token: str, verdict: str, *, made_at: float, left_at: float) -> None:
+            await fill(tx, [{**BASE, "id": token, "submission": token, "state": "sent", "attempted_at": left_at}])
+            await store.add(tx, token, token, link="nord", phone=PHONES[0], now=made_at)
+            await tx.execute(f"UPDATE sms_canary SET verdict = '{verdict}', decided_at = 9e9 WHERE token = '{token}'")
+
+        async def work(tx: Transaction) -> None:
+            await put(tx, "home", "arrived", made_at=began - 60, left_at=began - 60)
+            await put(tx, "waited", "not-on-its-phone", made_at=began - 50, left_at=began - 10)
+            await put(tx, "home-too", "arrived", made_at=began - 40, left_at=began - 40)
+            await put(tx, "stayed", "unsent", made_at=began - 30, left_at=0.0)
+
+        await at.database.write(work)
+        assert await at.canaries.switch("nord", "stopped", who="Kari")
+        [way] = [way for way in await at.canaries.route_statuses() if way.link == "nord"]
+        assert (way.exposed_since, way.likely_since) == (began - 60, began - 10)
+
+
+async def test_a_message_is_told_to_have_gone_when_it_went_however_late_its_answer_is_stored(house: Any) -> None:
+    async with house() as at:
+        link = await at.bound_link()
+        message, went_at = await send(at), at.clock.now()
+        request, _ = await link.message()
+        at.clock.advance(4.0)
+        link.take_message(request, "net-1")
+        await at.until("SELECT state FROM sms_message", "sent")
+        gone = [o.time for o in await at.outcomes("deliver") if o.promise == message and o.layer == "link"]
+        listed = [
+            each.sent_at async for page in at.canaries.exposed("nord", since=0.0, until=went_at + 60) for each in page
+        ]
+        assert gone == listed == [went_at]
 
 
 async def test_a_canary_in_doubt_is_not_sent_again(house: Any) -> None:

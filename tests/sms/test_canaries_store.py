@@ -6,7 +6,7 @@ from typing import Any
 from message_table import BASE, NOW, Row, fill
 
 from prikkfri.sms.canaries import store
-from prikkfri.sms.canaries.verdicts import Canary, Verdict
+from prikkfri.sms.canaries.verdicts import Canary, JudgedCanary, Verdict
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.store import add_events
 from prikkfri.sms.trail import Step
@@ -84,8 +84,9 @@ async def test_a_phone_tells_of_its_own_canaries_and_of_those_that_strayed_to_it
         canary("theirs", phone=OTHER),
         canary("decided", phone=OTHER, verdict="arrived", arrived_at=NOW - 8, decided_at=NOW - 7),
     ]
-    tokens = ["mine", "mine-again", "strayed", "strayed-before", "decided", "nobodys"]
-    strays, changed = await effect(database, rows, partial(store.mark_reported, phone=PHONE, tokens=tokens, now=NOW))
+    tokens = ["mine", "mine-again", "strayed", "strayed-before", "decided", "nobodys", "mine"]
+    said = [(PHONE, token) for token in tokens]
+    strays, changed = await effect(database, rows, partial(store.mark_reported, said=said, now=NOW))
     assert changed == {
         "mine": {"arrived_at": NOW},
         "strayed": {"stray_at": NOW, "stray_on": PHONE},
@@ -93,10 +94,18 @@ async def test_a_phone_tells_of_its_own_canaries_and_of_those_that_strayed_to_it
     }
     sent = (DeliveryState.SENT, BASE["attempted_at"], BASE["sent_at"], 0.0)
     assert strays == [
-        Canary("strayed", "m-strayed", "nord", OTHER, *sent, 0.0, NOW, ""),
-        Canary("decided", "m-decided", "nord", OTHER, *sent, NOW - 8, NOW, "arrived"),
+        Canary("strayed", "m-strayed", "nord", OTHER, *sent, 0.0, NOW, "", NOW - 50),
+        Canary("decided", "m-decided", "nord", OTHER, *sent, NOW - 8, NOW, "arrived", NOW - 50),
     ]
     assert strays[0].state is DeliveryState.SENT
+
+
+async def test_two_phones_that_tell_of_one_canary_at_once_are_both_heard(database: Database) -> None:
+    said = [(OTHER, "both"), (PHONE, "both"), (PHONE, "mine")]
+    rows = [canary("both"), canary("mine")]
+    strays, changed = await effect(database, rows, partial(store.mark_reported, said=said, now=NOW))
+    assert [each.token for each in strays] == ["both"]
+    assert changed["both"] == {"arrived_at": NOW, "stray_at": NOW, "stray_on": OTHER}
 
 
 async def test_those_that_are_undecided_are_judged_the_oldest_first(database: Database) -> None:
@@ -109,28 +118,31 @@ async def test_those_that_are_undecided_are_judged_the_oldest_first(database: Da
 async def test_a_verdict_stands_unless_another_came_before_it(database: Database) -> None:
     rows = [canary("a"), canary("b", verdict="arrived"), canary("c", verdict="missing"), canary("d")]
 
-    async def decide(tx: Transaction) -> list[bool]:
+    async def decide(tx: Transaction) -> list[str]:
         stored = await read(tx)
 
         def known(token: str, verdict: str) -> Canary:
             row = stored[token]
             return Canary(token, row["message"], "nord", PHONE, DeliveryState.SENT, 1.0, 1.0, 0.0, 0.0, 0.0, verdict)
 
-        return [
-            await store.decide(tx, known("a", ""), "lost", now=NOW),
-            await store.decide(tx, known("b", "arrived"), "wrong-phone", now=NOW),
-            await store.decide(tx, known("c", ""), "late", now=NOW),
+        judged = [
+            JudgedCanary(known("a", ""), Verdict.LOST, False),
+            JudgedCanary(known("b", "arrived"), Verdict.WRONG_PHONE, False),
+            JudgedCanary(known("c", ""), Verdict.LATE, False),
+            JudgedCanary(known("a", ""), Verdict.LOST, False),  # as a look and a phone may both have found it
+            JudgedCanary(known("a", ""), Verdict.LATE, False),
         ]
+        return [each.canary.token for each in await store.decide(tx, judged, now=NOW)]
 
     stood, changed = await effect(database, rows, decide)
-    assert stood == [True, True, False]
+    assert stood == ["a", "b"]
     assert changed == {
         "a": {"verdict": "lost", "decided_at": NOW},
         "b": {"verdict": "wrong-phone", "decided_at": NOW},
     }
 
 
-async def test_a_links_newest_verdicts_are_told_in_the_order_of_sending(database: Database) -> None:
+async def test_a_links_newest_verdicts_are_told_in_the_order_of_making_with_when_each_left(database: Database) -> None:
     rows = [
         canary("a", made_at=1.0, decided_at=9.0, verdict="lost"),
         canary("c", made_at=3.0, decided_at=7.0, verdict="arrived"),
@@ -139,7 +151,12 @@ async def test_a_links_newest_verdicts_are_told_in_the_order_of_sending(database
         canary("other", made_at=2.5, decided_at=9.0, verdict="lost", link="syd"),
     ]
     every, _ = await effect(database, rows, partial(store.verdicts, link="nord", limit=10))
-    assert every == [(1.0, 9.0, PHONE, "lost"), (2.0, 8.0, PHONE, "late"), (3.0, 7.0, PHONE, "arrived")]
+    left = BASE["attempted_at"]
+    assert every == [
+        (1.0, left, 9.0, PHONE, "lost"),
+        (2.0, left, 8.0, PHONE, "late"),
+        (3.0, left, 7.0, PHONE, "arrived"),
+    ]
     newest = await database.read(partial(store.verdicts, link="nord", limit=2))
     assert newest == every[1:]
     earlier = await database.read(partial(store.verdicts, link="nord", limit=2, before=3.0))

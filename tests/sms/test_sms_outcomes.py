@@ -55,10 +55,11 @@ def test_what_was_taken_on_is_promised_to_the_phone_under_the_id_that_the_sender
         assert (asked.device, asked.promise, asked.dimensions) == ("+4790000001", "id", ways)
         later = outcomes.asked(structs.replace(MESSAGE, target=target), PARTNERS, now=NOW)
         assert later == structs.replace(asked, time=NOW)
-    gone = outcomes.handed_over(MESSAGE, PARTNERS, reason="in-doubt", now=NOW)
-    assert said(gone) == ("messages", "deliver", "link", "asked", "in-doubt", NOW)
+    went = structs.replace(MESSAGE, attempted_at=NOW - 9)
+    gone = outcomes.handed_over(went, PARTNERS, reason="in-doubt")
+    assert said(gone) == ("messages", "deliver", "link", "asked", "in-doubt", NOW - 9)
     assert (gone.device, gone.promise, gone.dimensions) == ("+4790000001", "id", ways)
-    assert outcomes.handed_over(MESSAGE, PARTNERS, now=NOW).reason == ""
+    assert outcomes.handed_over(went, PARTNERS).reason == ""
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from query_plans import instructions, rows_read, walks
 
 from prikkfri.sms import store
 from prikkfri.sms.canaries import store as canaries
-from prikkfri.sms.canaries.verdicts import Canary
+from prikkfri.sms.canaries.verdicts import Canary, JudgedCanary, Verdict
 from prikkfri.sms.housekeeping import store as housekeeping
 from prikkfri.sms.keys import store as keys
 from prikkfri.sms.lifecycle import DeliveryState
@@ -29,6 +29,7 @@ STORES = (
     store, housekeeping, keys, quarantine_store, receipts, routes_store, trails_store, canaries, placing,
     submissions_store, restores,
 )  # fmt: skip
+CANARY = Canary("t", "a", "nord", "47", DeliveryState.SENT, 0.0, 0.0, 0.0, 0.0, 0.0)
 STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (store.claim, {"target": "link:nord", "limit": 10, "now": 1.0}),
     (housekeeping.is_full, {"target": "link:nord", "limit": 10}),
@@ -91,10 +92,9 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (restores.find, {"state": DeliveryState.WAITING, "number": 1, "after": (1.0, "a"), "limit": 10}),
     (restores.waited, {"limit": 10}),
     (restores.let_go, {"ids": ["a"]}),
-    (canaries.mark_reported, {"phone": "47", "tokens": ["t"], "now": 1.0}),
+    (canaries.mark_reported, {"said": [("47", "t")], "now": 1.0}),
     (canaries.undecided, {"limit": 10}),
-    (canaries.decide, {"canary": Canary("t", "a", "nord", "47", DeliveryState.SENT, 0.0, 0.0, 0.0, 0.0, 0.0, ""),
-                       "verdict": "arrived", "now": 1.0}),
+    (canaries.decide, {"judged": [JudgedCanary(CANARY, Verdict.LATE, False)], "now": 1.0}),
     (canaries.verdicts, {"link": "nord", "limit": 10}),
     (canaries.verdicts, {"link": "nord", "limit": 10, "before": 5.0}),
     (canaries.mark_returned, {"token": "t", "destination": "47", "now": 1.0}),

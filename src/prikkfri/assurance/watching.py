@@ -23,13 +23,18 @@ from prikkfri.assurance.detection import (
     Alarm,
     SeriesState,
     Settings,
+    contacts,
     shares,
     silence,
     together,
+    volumes,
 )
+from prikkfri.assurance.detection.contacts import ContactMoment, ContactRates, KeptContacts
 from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Flags, Floats, Shares, ShareSettings
 from prikkfri.assurance.detection.silence import Silences
 from prikkfri.assurance.detection.together import Sums
+from prikkfri.assurance.detection.volumes import KeptVolumes, Rush, Volumes
+from prikkfri.assurance.programmes import COMING, CROWD_SHARE, Programme, Programmes, last_ended
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import (
     CLOCKS_APART_SECONDS_MAX,
@@ -57,6 +62,8 @@ EVERY_WAY = ""
 """Among the ways that are stopped: no message is sent at all."""
 SENT = frozenset({"messages", "receipts"})
 """Services that say nothing where nothing is sent."""
+LEFT_SECONDS = 600.0
+"""So long a crowd goes home after the programme that it came for; while it does, a part of it is left."""
 
 Arrival = tuple[str, Outcome]
 """A stream and an outcome from it."""
@@ -99,8 +106,12 @@ class Watch:
     """... the alarms that stand in them, by their number ..."""
     shares: Shares | None = None
     """... what the other test of their shares knows ..."""
+    volumes: Volumes | None = None
+    """... how many come of late, against a minute ago ..."""
     silences: Silences | None = None
     """... and how long they keep quiet at this hour."""
+    contacts: ContactRates | None = None
+    """Who turns to customer service, of those who are active."""
     stopped: Mapping[str, str] = field(default_factory=dict)
     """The ways of messages that somebody has stopped, by link, with its partner."""
     pairing: Pairing | None = None
@@ -110,7 +121,16 @@ class Watch:
     @property
     def standing(self) -> tuple[Alarm, ...]:
         """The alarms that stand now."""
-        return tuple(alarm for _, alarms in sorted(self.raised.items()) for alarm in alarms)
+        calls = () if self.contacts is None else self.contacts.standing
+        return (*(alarm for _, alarms in sorted(self.raised.items()) for alarm in alarms), *calls)
+
+    @property
+    def rushes(self) -> tuple[Rush, ...]:
+        """Where far more come than of late, each in the broadest series that shows it; the one since first is first."""
+        found = [] if self.volumes is None else self.volumes.rushes(self.series.all)
+        places = [each.segment for each in found]
+        broad = [each for each in found if not any(p != each.segment and p.holds(each.segment) for p in places)]
+        return tuple(sorted(broad, key=lambda each: (each.since, each.segment)))
 
     @property
     def states(self) -> dict[Segment, SeriesState]:
@@ -166,12 +186,26 @@ def advance(
     return replace(watch, pairing=pairing, early=tuple(waiting[taken:])), tuple(alarms)
 
 
+def with_contacts(
+    watch: Watch, taken: Iterable[ContactMoment], settings: Settings, *, now: float
+) -> tuple[Watch, list[Alarm]]:
+    """Takes contacts with customer service that have been handed in; returns the alarms that they raise.
+
+    As `advance`, it uses up the watch that it is given.
+    """
+    rates = watch.contacts or ContactRates(settings)
+    alarms = rates.take(taken, now)
+    return replace(watch, contacts=rates), alarms
+
+
 class _Kept(msgspec.Struct):
     """How a watch is kept; before the shares of all were counted together it was the list alone."""
 
     series: list[tuple[str, SeriesState]]
     shares: dict[str, list[float]]
     silences: silence.KeptSilences | None = None
+    volumes: KeptVolumes | None = None
+    contacts: KeptContacts | None = None
     stopped: dict[str, str] = {}
 
 
@@ -182,6 +216,8 @@ def kept(watch: Watch) -> str:
         series,
         {} if watch.shares is None else shares.kept(watch.shares),
         None if watch.silences is None else silence.kept(watch.silences),
+        None if watch.volumes is None else volumes.kept(watch.volumes),
+        None if watch.contacts is None else contacts.kept(watch.contacts),
         dict(watch.stopped),
     )
     return msgspec.json.encode(document).decode()
@@ -212,6 +248,8 @@ def restored(
         sums=together.of(states, settings) if states else None,
         raised={number: state.raised for number, state in enumerate(states) if state.raised},
         shares=shares.restored(numbers) if numbers else None,
+        volumes=None if found.volumes is None else volumes.restored(found.volumes, settings),
+        contacts=None if found.contacts is None else contacts.restored(found.contacts, settings),
         silences=silence.restored(quiet, len(states)) if quiet is not None else None,
         stopped=found.stopped,
         pairing=pairing,
@@ -224,7 +262,7 @@ def remembering(document: str, *, since: float) -> Watch:
     if found.sums is None:
         return Watch(since)
     sums = together.fresh(found.series.all, DETECTION)
-    return replace(found, sums=sums, raised={}, shares=None, pairing=None)
+    return replace(found, sums=sums, raised={}, shares=None, volumes=None, pairing=None)
 
 
 def _possible(arrival: Arrival, until: float) -> Arrival:
@@ -245,6 +283,9 @@ def _one_bucket(
 ) -> tuple[Watch, list[Alarm]]:
     start, end = watch.counted_to, watch.counted_to + settings.bucket_seconds
     buckets = _counted(pairing, due, blind, start, end)
+    rates = watch.contacts or ContactRates(settings)
+    rates.ask(start, ((o.service, o.customer or o.device) for _, o in due if o.observed and (o.customer or o.device)))
+    watch = replace(watch, contacts=rates)
     watch = _with_new_series(
         replace(watch, counted_to=end, stopped=_stopped(watch.stopped, due)), due, buckets, settings
     )
@@ -268,8 +309,9 @@ def _one_bucket(
     watch = replace(watch, sums=sums, raised=_standing(stood, alarms, sums))
     watch, risen = _shares_stepped(watch, stood, kept, broken, bool(buckets), settings)
     spoken = seen & ~_resting(series.all, watch.stopped) if watch.stopped else seen
+    watch, fallen = _volumes_stepped(watch, stood, kept + broken, settings, seen=spoken, falls=falls)
     watch, quiet = _silences_stepped(watch, stood, kept + broken, settings, seen=spoken, falls=falls)
-    return watch, [*(alarm for _, alarm in alarms), *risen, *quiet]
+    return watch, [*(alarm for _, alarm in alarms), *risen, *fallen, *quiet]
 
 
 def _with_new_series(watch: Watch, due: Sequence[Arrival], buckets: Buckets, settings: Settings) -> Watch:
@@ -361,6 +403,28 @@ def _stopped(stopped: Mapping[str, str], arrived: Iterable[Arrival]) -> Mapping[
     return stopped
 
 
+def went_home(watch: Watch, alarm: Alarm, programmes: Programmes, settings: Settings) -> Programme | None:
+    """The programme whose end explains that fewer come; None: none does, or next to nobody is left, which none does."""
+    if alarm.kind != "plunge" or alarm.segment.get("service") != "television" or watch.sums is None:
+        return None
+    if alarm.seen <= settings.volume_plunge * alarm.level:
+        return None
+    channel = alarm.segment.get("channel") or _most_watched(watch)
+    return last_ended(programmes.get(channel, ()), since=alarm.since - LEFT_SECONDS, now=alarm.raised_at)
+
+
+def _most_watched(watch: Watch) -> str:
+    """The channel to which most come, if it is most of all; empty when there is none."""
+    assert watch.sums is not None
+    came: dict[str, float] = {}
+    for segment, rate in zip(watch.series.all, watch.sums.median.tolist(), strict=True):
+        channel = segment.get("channel")
+        if channel and segment.get("step") in COMING and rate < inf:
+            came[channel] = came.get(channel, 0.0) + rate
+    channel = max(sorted(came), key=came.__getitem__, default="")
+    return channel if channel and came[channel] >= CROWD_SHARE * sum(came.values()) else ""
+
+
 def _resting(series: Sequence[Segment], stopped: Mapping[str, str]) -> Flags:
     """Which series may say nothing while those ways are stopped: all of messages that do not name another way."""
 
@@ -375,6 +439,42 @@ def _resting(series: Sequence[Segment], stopped: Mapping[str, str]) -> Flags:
         return not partner or partner in stopped.values()
 
     return np.array([rests(segment) for segment in series], dtype=bool)
+
+
+def _volumes_stepped(
+    watch: Watch,
+    stood: Mapping[int, tuple[Alarm, ...]],
+    settled: Floats,
+    settings: Settings,
+    *,
+    seen: Flags,
+    falls: Flags,
+) -> tuple[Watch, list[Alarm]]:
+    """The test of how many come in all series, one bucket on; `stood`: the alarms that stood before the bucket."""
+    start, order = watch.counted_to - settings.bucket_seconds, watch.series.all
+    kept = watch.volumes or Volumes(0, settings)
+    if new := len(order) - len(kept.falls):
+        kept.grow(new)
+    sums = watch.sums
+    assert sums is not None
+    believed = falls & (sums.buckets >= settings.warm_up_buckets)
+    began = kept.step(settled, start, median=sums.median, seen=seen, falls=believed, stands=sums.plunges_stand)
+    watch = replace(watch, volumes=kept)
+    lasting = kept.falls & ~sums.plunges_stand
+    if not lasting.any():
+        return watch, []
+    new_alarms = {number: (number, window, nats) for number, window, nats in began}
+    alarms: list[Alarm] = []
+    standing, plunges_stand = dict(watch.raised), sums.plunges_stand.copy()
+    for number in np.flatnonzero(lasting).tolist():
+        stands = [alarm for alarm in stood.get(number, ()) if alarm.kind == "plunge"]
+        if number in new_alarms and not stands:
+            stands = [kept.alarm(*new_alarms[number], watch.counted_to, order[number])]
+            alarms += stands
+        if stands:
+            standing[number] = (*standing.get(number, ()), *stands)
+            plunges_stand[number] = True
+    return replace(watch, sums=replace(sums, plunges_stand=plunges_stand), raised=standing), alarms
 
 
 def _silences_stepped(

@@ -267,7 +267,7 @@ def _read_receipt_answer(intake: BatchResult, receipt: DueReceipt, status: int, 
 
 def _hand_over(intake: BatchResult, message: Message, batch: BatchContext, reason: str = "") -> None:
     if message.goes_to_network:
-        intake.outcomes.append(outcomes.handed_over(message, batch.partners, reason=reason, now=batch.now))
+        intake.outcomes.append(outcomes.handed_over(message, batch.partners, reason=reason))
 
 
 def _doubt(intake: BatchResult, context: object, batch: BatchContext, reason: str, *, ended_it: bool = False) -> None:

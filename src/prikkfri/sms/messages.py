@@ -75,6 +75,8 @@ class Message(msgspec.Struct, frozen=True):
     """How often a session was ended by its peer while this was the first without an answer."""
     holder: str = ""
     """The subscriber who held the number when the message was accepted; empty: nobody known to us."""
+    attempted_at: float = 0.0
+    """When it was last claimed for the wire; 0: never."""
 
     @property
     def goes_to_network(self) -> bool:

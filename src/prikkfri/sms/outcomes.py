@@ -107,10 +107,13 @@ def asked(message: Message, partners: Partners, *, now: float | None = None, bou
     )
 
 
-def handed_over(message: Message, partners: Partners, *, reason: str = "", now: float) -> Outcome:
-    """A message has gone to a link; `reason` `in-doubt`: perhaps."""
+def handed_over(message: Message, partners: Partners, *, reason: str = "") -> Outcome:
+    """A message has gone to a link; `reason` `in-doubt`: perhaps.
+
+    It stands at the time at which it went, as in the list of those that went a way: its answer may come much later.
+    """
     return Outcome(
-        time=now,
+        time=message.attempted_at,
         service=SERVICE,
         step="deliver",
         layer="link",
@@ -168,11 +171,11 @@ def device(recipient: str) -> str:
 def canary(judged: verdicts.JudgedCanary, partners: Partners, *, trusted: bool, now: float) -> list[Outcome]:
     """What a canary tells of its link: whether it arrived, whether its receipt came, and whether the way is trusted.
 
-    Nothing when nobody knows what became of it.
+    Nothing when nobody knows what became of it. Where no link was there at all, that is told of us and not of its link.
     """
-    if judged.verdict is verdicts.Verdict.UNTOLD:
+    if judged.verdict in (verdicts.Verdict.UNTOLD, verdicts.Verdict.VOID):
         return []
-    arrived = judged.verdict is verdicts.Verdict.ARRIVED
+    arrived, unlinked = judged.verdict is verdicts.Verdict.ARRIVED, judged.verdict is verdicts.Verdict.NO_LINK
     told = [
         (SERVICE, "canary", "" if arrived else str(judged.verdict)),
         (SERVICE, "route", "" if trusted else "misdelivery"),
@@ -184,11 +187,11 @@ def canary(judged: verdicts.JudgedCanary, partners: Partners, *, trusted: bool, 
             time=now,
             service=service,
             step=step,
-            layer="link",
+            layer="sms-centre" if unlinked and step == "canary" else "link",
             verdict="broken" if reason else "kept",
             reason=reason,
             promise=judged.canary.message,
-            dimensions=_way(judged.canary.link, partners, "out"),
+            dimensions={} if unlinked and step == "canary" else _way(judged.canary.link, partners, "out"),
         )
         for service, step, reason in told
     ]

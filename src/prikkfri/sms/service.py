@@ -193,6 +193,11 @@ class SmsCentre:
         return route.party.name if route and route.party.kind != "account" else None
 
     @property
+    def is_linked(self) -> bool:
+        """Whether any link is bound."""
+        return bool(self._shared.bound.links())
+
+    @property
     def holds(self) -> bool:
         """Whether nothing is sent, since a snapshot was restored."""
         return self._shared.holds

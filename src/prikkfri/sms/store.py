@@ -20,9 +20,9 @@ from prikkfri.storage import Parameters, Queries, Transaction, named_row_sets, n
 _FIELDS = Message.__struct_fields__
 COLUMNS = ", ".join(_FIELDS)
 _INSERT = (
-    f"INSERT INTO sms_message ({COLUMNS}, state, reason, next_hop_id, next_hop_key, attempted_at, sent_at, ended_at,"
+    f"INSERT INTO sms_message ({COLUMNS}, state, reason, next_hop_id, next_hop_key, sent_at, ended_at,"
     f" receipt, receipt_state, receipt_at) VALUES ({', '.join(f':{field}' for field in _FIELDS)},"
-    f" '{MESSAGE.first}', '', '', '', 0, 0, 0, '{RECEIPT.first}', 0, 0)"
+    f" '{MESSAGE.first}', '', '', '', 0, 0, '{RECEIPT.first}', 0, 0)"
 )
 _CLAIM = MESSAGE.change(Event.CLAIM)
 _RELEASE = MESSAGE.change(Event.RELEASE)

@@ -13,6 +13,8 @@ itself is thus asked for more, and by how much nobody has to set.
 
 What comes back to where it was before an alarm is the end of that, and no alarm of its own.
 
+A series that cannot be seen for a bucket is taken to do what is expected of it; one that begins later is known later.
+
 The level of recent medians, the quantile of the series' own deviations and the ratio to them are the parts of what is
 known as robust online anomaly detection (e.g. J. Hochenbaum, O. Vallis, A. Kejariwal, arXiv:1704.07706, 2017, for
 median and hybrid scales).
@@ -21,7 +23,9 @@ median and hybrid scales).
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -32,6 +36,8 @@ HOURS = 168
 EDGES = np.geomspace(0.05, 8.0, 41)
 """Of the histogram of deviations (logarithms)."""
 _VALUES = np.append(EDGES, EDGES[-1] * 1.1)[::-1]
+NOBODY = 1e-6
+"""What is added and taken away leaves crumbs, which are less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +62,8 @@ class CountSettings:
     """The usual is not known before."""
     shrink_weeks: float = 3.0
     """So many weeks with no difference between the hours are put beside what was seen."""
+    weekly: bool = True
+    """False: the hour of the week is left out. Between one minute and the next it changes nothing."""
 
     @cached_property
     def threshold(self) -> float:
@@ -95,30 +103,61 @@ class Counts:
         self._part = np.zeros(series)
         self._level = np.zeros(series)
         self._buckets = 0
+        self._born = np.zeros(series)
+        """By how many buckets each series is younger than the first."""
         self._histogram = np.zeros((len(settings.windows), 2, len(EDGES) + 1, series))
+        self._deviated = np.zeros(series, dtype=bool)
+        """Those in whose histogram there is anything."""
         self._usual = np.full((len(settings.windows), 2, series), np.inf)
-        self._weight, self._whole = 1.0, 0.0
-        self._season = _Season(series, settings)
+        self._weight, self._whole = 1.0, np.zeros(series)
+        self._season = _Season(series, settings) if settings.weekly else None
         self._before = np.zeros(series)
-        self._told_at = np.full(series, -(1 << 60))
+        self._told_at = np.full(series, -np.inf)
         self.expected = np.zeros(series)
         """Of the last bucket."""
 
-    def step(self, count: npt.ArrayLike, time: float) -> npt.NDArray[np.int8]:
-        """Takes one bucket of all series, which began at `time`; tells which deviate: 1 above, -1 below, 0 none."""
+    @property
+    def windows(self) -> Floats:
+        """(window, seen or expected, series): the sums over the last buckets, as `CountSettings.windows` has them."""
+        return np.asarray(np.maximum(self._sums, 0.0))
+
+    def grow(self, series: int) -> None:
+        """So many further series, of which nothing is known, behind those that are there.
+
+        Only where the hours of the week are left out.
+        """
+        assert self._season is None
+        new = Counts(series, self._settings)
+        new._born += self._buckets
+        for name in (*_ARRAYS, "expected"):
+            setattr(self, name, np.concatenate([getattr(self, name), getattr(new, name)], axis=-1))
+
+    def step(
+        self, count: npt.ArrayLike, time: float, *, seen: Flags | None = None, lasting: Flags | None = None
+    ) -> npt.NDArray[np.int8]:
+        """Takes one bucket of all series, which began at `time`; tells which deviate: 1 above, -1 below, 0 none.
+
+        `seen`: those that could be seen (None: all); `lasting`: those in which what was told before lasts still, so
+        that its end will be the return from it.
+        """
         settings, x = self._settings, np.asarray(count, dtype=float)
-        factor = self._season.factor(time)
+        factor = 1.0 if self._season is None else self._season.factor(time)
         self.expected = self._level * factor
-        known = self._buckets >= settings.levels * settings.block
+        if seen is not None:
+            x = np.where(seen, x, self.expected)
+        known = self._buckets - self._born >= settings.levels * settings.block
         self._slide(x)
         found = np.zeros(len(x), dtype=np.int8)
-        if known:
+        if known.any():
             self._weight *= 2 ** (1 / settings.memory_buckets)
-            self._whole += self._weight
+            self._whole += self._weight * known
+            (some,) = np.nonzero(known & (self._sums[-1].max(axis=0) > NOBODY))
+            if seen is not None:
+                some = some[seen[some]]
             for number, (_, least) in enumerate(settings.windows):
-                seen, expected = np.maximum(self._sums[number], 0.0)  # what is added and taken away leaves crumbs
-                found = np.where(found, found, self._deviating(number, least, seen, expected))
-            found = np.where(self._returned(x, found), np.int8(0), found)
+                told = found[some]
+                found[some] = np.where(told, told, self._deviating(number, least, some))
+            found = np.where(self._returned(x, found, lasting), np.int8(0), found)
         self._learn(x, factor, time)
         return found
 
@@ -131,32 +170,34 @@ class Counts:
             self._sums[number] += (x - self._came[gone], self.expected - self._promised[gone])
         self._came[at], self._promised[at] = x, self.expected
 
-    def _deviating(self, number: int, least: float, seen: Floats, expected: Floats) -> npt.NDArray[np.int8]:
+    def _deviating(self, number: int, least: float, some: npt.NDArray[np.intp]) -> npt.NDArray[np.int8]:
         settings = self._settings
+        seen, expected = np.maximum(self._sums[number][:, some], 0.0)
         deviation = np.log((seen + 1) / (expected + 1))
         above = deviation > 0
-        usual = np.where(above, self._usual[number, 0], self._usual[number, 1])
+        usual = np.where(above, self._usual[number, 0, some], self._usual[number, 1, some])
         # Where next to nobody is expected, one is: a first visitor is no rush.
-        mean = np.where(above, expected + 1, expected)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.where(seen > 0, seen * np.log(seen / mean), 0.0)
-        evidence = logs - (seen - mean)
+        evidence = evidence_of(seen, np.where(above, expected + 1, expected))
         size = np.abs(deviation)
         alarming = (size > np.maximum(settings.usual_times * usual, least)) & (evidence >= settings.threshold)
         (far,) = np.nonzero(size >= EDGES[0])
         direction = (~above[far]).astype(np.intp)
-        self._histogram[number, direction, np.searchsorted(EDGES, size[far]), far] += self._weight
+        self._histogram[number, direction, np.searchsorted(EDGES, size[far]), some[far]] += self._weight
+        self._deviated[some[far]] = True
         return np.where(alarming, np.where(above, 1, -1), 0).astype(np.int8)
 
-    def _returned(self, x: Floats, found: npt.NDArray[np.int8]) -> Flags:
+    def _returned(self, x: Floats, found: npt.NDArray[np.int8], lasting: Flags | None) -> Flags:
+        if lasting is not None:
+            self._told_at = np.where(lasting, self._buckets, self._told_at)
         lately = self._buckets - self._told_at <= self._settings.returns_within_buckets
-        back = lately & (np.abs(np.log((x + 1) / (self._before + 1))) < self._settings.least)
+        back = lately.copy()
+        back[lately] = np.abs(np.log((x[lately] + 1) / (self._before[lately] + 1))) < self._settings.least
         new = (found != 0) & ~lately
         self._before = np.where(new, self.expected, self._before)
         self._told_at = np.where(new, self._buckets, self._told_at)
         return back
 
-    def _learn(self, x: Floats, factor: Floats, time: float) -> None:
+    def _learn(self, x: Floats, factor: Floats | float, time: float) -> None:
         settings = self._settings
         self._part += x / factor
         self._buckets += 1
@@ -165,22 +206,76 @@ class Counts:
             self._blocks[(number - 1) % settings.levels] = self._part / settings.block
             self._part = np.zeros_like(self._part)
             self._level = np.sort(self._blocks, axis=0)[settings.levels // 2]
-        self._season.learn(x, time)
+        if self._season is not None:
+            self._season.learn(x, time)
         if self._buckets % settings.refit_buckets < len(x):
             self._refit()
 
     def _refit(self) -> None:
         settings = self._settings
         # Each time some series' turn, so that no second costs more than another.
-        turn = slice(self._buckets % settings.refit_buckets, None, settings.refit_buckets)
-        beyond = np.cumsum(self._histogram[:, :, ::-1, turn], axis=2)
-        index = (beyond <= (1 - settings.usual_quantile) * self._whole).sum(axis=2)
-        enough = self._buckets >= settings.known_buckets + settings.levels * settings.block
-        self._usual[..., turn] = _VALUES[np.minimum(index, len(EDGES))] if enough else np.inf
+        turn = np.arange(self._buckets % settings.refit_buckets, len(self._born), settings.refit_buckets)
+        turn = turn[self._buckets - self._born[turn] >= settings.known_buckets + settings.levels * settings.block]
+        self._usual[..., turn] = _VALUES[-1]
+        some = turn[self._deviated[turn]]
+        beyond = np.cumsum(self._histogram[:, :, ::-1, some], axis=2)
+        index = (beyond <= (1 - settings.usual_quantile) * self._whole[some]).sum(axis=2)
+        self._usual[..., some] = _VALUES[np.minimum(index, len(EDGES))]
         if self._weight > 1e100:
             self._histogram /= self._weight
             self._whole /= self._weight
             self._weight = 1.0
+
+
+def evidence_of(seen: Floats, mean: Floats) -> Floats:
+    """By Poisson's law, in nats: the chance of as many or more (as few or fewer) than `seen` is at most exp(-this)."""
+    logs = np.zeros_like(seen)
+    some = seen > 0
+    with np.errstate(divide="ignore"):
+        logs[some] = seen[some] * np.log(seen[some] / mean[some])
+    return np.asarray(logs - (seen - mean))
+
+
+_WINDOWS = ("_came", "_promised", "_usual")
+_PLAIN = ("_blocks", "_part", "_level", "_born", "_before", "_told_at")
+_ARRAYS = (*_WINDOWS, *_PLAIN, "_sums", "_histogram", "_deviated", "_whole")
+
+
+class KeptCounts(msgspec.Struct):
+    """Numbers as bytes; the histograms as parts of their whole, in half precision."""
+
+    buckets: int
+    arrays: dict[str, bytes]
+
+
+def kept(counts: Counts) -> KeptCounts:
+    """As bytes, but for the hours of the week, which are learnt of recordings only."""
+    arrays = {name: getattr(counts, name).astype(np.float32).tobytes() for name in _WINDOWS}
+    arrays |= {name: getattr(counts, name).tobytes() for name in _PLAIN}
+    whole = np.maximum(counts._whole, counts._weight)
+    arrays["_histogram"] = (counts._histogram / whole).astype(np.float16).tobytes()
+    arrays["_whole"] = (counts._whole / counts._weight).tobytes()
+    return KeptCounts(counts._buckets, arrays)
+
+
+def restored(document: KeptCounts, series: int, settings: CountSettings) -> Counts:
+    """Those of `series` series that were `kept`."""
+    counts = Counts(series, settings)
+    found: dict[str, Any] = {}
+    for name, numbers in document.arrays.items():
+        kind = np.float32 if name in _WINDOWS else np.float16 if name == "_histogram" else np.float64
+        shape = getattr(counts, name).shape
+        found[name] = np.frombuffer(numbers, dtype=kind).reshape(shape).astype(float)
+    for name, array in found.items():
+        setattr(counts, name, array)
+    counts._buckets = document.buckets
+    counts._histogram *= np.maximum(counts._whole, 1.0)
+    counts._deviated = np.asarray(counts._histogram.any(axis=(0, 1, 2)))
+    last = [(counts._buckets - back) % len(counts._came) for back in range(1, len(counts._came) + 1)]
+    for number, (length, _) in enumerate(settings.windows):
+        rows = last[:length]
+        counts._sums[number] = counts._came[rows].sum(axis=0), counts._promised[rows].sum(axis=0)
+    return counts
 
 
 class _Season:

@@ -387,13 +387,23 @@ def _over(judging: _Judge, incident: Incident, stated: Sequence[Cause]) -> Figur
             continue
         for cause in stated:
             still = sum(moment > entry.at + margin for moment in cause.breaks)
-            if cause.first <= entry.at and still and any(lies_in(cause.place, each) for each in segments):
+            theirs = any(lies_in(cause.place, each) for each in segments)
+            if still and theirs and _told_of(incident, cause, entry.at - margin):
                 early += 1
                 judging.note(
                     f"fault {cause.number + 1}: over too early, at {judging.second(entry.at)}; {still} were broken"
                     f" after that, up to {judging.second(cause.last)}"
                 )
     return Figures(over_too_early=early)
+
+
+def _told_of(incident: Incident, cause: Cause, moment: float) -> bool:
+    """Whether an alarm of it was there by then, or was due: of another fault that has only begun nothing is said."""
+    alarmed = any(
+        alarm.raised_at <= moment and all(cause.place.get(name, value) == value for name, value in alarm.segment.values)
+        for alarm in incident.alarms
+    )
+    return cause.first <= moment and (alarmed or (cause.due is not None and cause.due <= moment))
 
 
 def _over_late(judging: _Judge, service: str, causes: Sequence[Cause], incidents: Sequence[Incident]) -> None:

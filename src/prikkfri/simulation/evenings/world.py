@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import exp
 
+from msgspec import structs
+
 from prikkfri.journal import Outcome
 from prikkfri.simulation.evenings.drawing import CHANNELS, CLASSES, CLIENTS, TABLE, Evening, Fault, Place
 from prikkfri.sms import outcomes as sms
@@ -404,7 +406,7 @@ class _Making:
         if not submitted.well:
             return
         self._write("sms", sms.asked(message, self._partners))
-        self._write("sms", sms.handed_over(message, self._partners, now=at + 0.1))
+        self._write("sms", sms.handed_over(structs.replace(message, attempted_at=at + 0.1), self._partners))
         dims = sms.dimensions(message.origin, message.target, message_class, self._partners)
         place = _place((("service", "messages"), ("step", "deliver"), ("layer", "link"), *sorted(dims.items())))
         attempt = self._attempt(at, place)

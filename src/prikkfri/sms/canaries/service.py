@@ -19,7 +19,7 @@ from prikkfri.sms.canaries.judging.service import CanaryJudge, RecordedVerdicts,
 from prikkfri.sms.canaries.phones import digits
 from prikkfri.sms.canaries.shared.service import CanaryState, log
 from prikkfri.sms.canaries.stopping.service import RouteGuard
-from prikkfri.sms.canaries.verdicts import Canary, Verdict
+from prikkfri.sms.canaries.verdicts import Verdict
 from prikkfri.sms.routing import ExposedMessage
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import TIMING, Timing
@@ -119,17 +119,16 @@ class Canaries:
         Raises `StorageError`.
         """
         now = self._shared.clock.now()
-        known = [each for each in said if digits(each.phone) in self._shared.heard_at]
+        known = [(digits(each.phone), each.tokens) for each in said if digits(each.phone) in self._shared.heard_at]
+        told = [(phone, token) for phone, tokens in known for token in tokens]
 
         async def work(tx: Transaction) -> RecordedVerdicts:
-            strays: list[Canary] = []
-            for each in known:
-                strays += await store.mark_reported(tx, digits(each.phone), each.tokens, now=now)
+            strays = await store.mark_reported(tx, told, now=now)
             return await self._judging.record(tx, [as_astray(canary) for canary in strays], now)
 
+        self._shared.note_told(told)
         recorded = await self._shared.database.write(work)
-        for each in known:
-            self._shared.heard_at[digits(each.phone)] = now
+        self._shared.heard_at.update((phone, now) for phone, _ in known)
         await self._judging.learn(recorded)
         return len(known)
 
@@ -178,6 +177,7 @@ class Canaries:
         return {
             "canaries_sent_total": self._shared.sent,
             **labelled,
+            "canaries_looked_at_seconds": self._shared.absences.there_at,
             "routes_stopped": sum(self._shared.is_stopped(link) for link in self._shared.links),
             "routes_not_trusted": sum(trust.condemned for trust in self._shared.trust.values()),
         }

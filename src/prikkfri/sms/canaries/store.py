@@ -1,20 +1,20 @@
 """All SQL of the canaries. What the network told of one is in its message; a row here holds the rest."""
 # ruff: noqa: S608
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import NamedTuple
 
 import msgspec
 
-from prikkfri.sms.canaries.verdicts import Canary
+from prikkfri.sms.canaries.verdicts import Canary, JudgedCanary
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.trust.routes import Trust, usable
-from prikkfri.storage import Queries, Row, Transaction
+from prikkfri.storage import Queries, Row, Transaction, named_sets
 
 _CANARY = (
     "SELECT c.token, c.message, c.link, c.phone, m.state, m.attempted_at, m.sent_at, m.ended_at, c.arrived_at,"
-    " c.stray_at, c.verdict FROM sms_canary c JOIN sms_message m ON m.id = c.message"
+    " c.stray_at, c.verdict, c.made_at FROM sms_canary c JOIN sms_message m ON m.id = c.message"
 )
 
 
@@ -31,21 +31,23 @@ async def add(tx: Transaction, token: str, message: str, *, link: str, phone: st
     )
 
 
-async def mark_reported(tx: Transaction, phone: str, tokens: Sequence[str], *, now: float) -> list[Canary]:
-    """Notes which tokens a phone has; returns the canaries that are another phone's, told for the first time."""
-    strays = []
-    for token in tokens:
+async def mark_reported(tx: Transaction, said: Sequence[tuple[str, str]], *, now: float) -> list[Canary]:
+    """Notes who has got which canary, by (phone, token); returns those that are new on another phone.
+
+    What many phones tell takes few statements.
+    """
+    own: dict[str, str] = {}
+    for listed, named in named_sets(sorted({token for _, token in said})):
+        own.update(await tx.fetch(f"SELECT token, phone FROM sms_canary WHERE token IN ({listed})", named))
+    for listed, named in named_sets(sorted({token for phone, token in said if own.get(token) == phone})):
         await tx.execute(
-            "UPDATE sms_canary SET arrived_at = :now WHERE token = :token AND phone = :phone AND arrived_at = 0",
-            {"token": token, "phone": phone, "now": now},
+            f"UPDATE sms_canary SET arrived_at = :now WHERE token IN ({listed}) AND arrived_at = 0",
+            named | {"now": now},
         )
-        astray = await tx.execute(
-            "UPDATE sms_canary SET stray_at = :now, stray_on = :phone WHERE token = :token AND phone <> :phone"
-            " AND stray_at = 0",
-            {"token": token, "phone": phone, "now": now},
-        )
-        if astray and (row := await tx.fetch_one(f"{_CANARY} WHERE c.token = :token", {"token": token})):
-            strays.append(_canary(row))
+    strays = []
+    for phone, token in said:
+        if own.get(token, phone) != phone and (astray := await _mark_astray(tx, token, phone, now=now)) is not None:
+            strays.append(astray)
     return strays
 
 
@@ -55,17 +57,28 @@ async def undecided(queries: Queries, *, limit: int) -> list[Canary]:
     return [_canary(row) for row in rows]
 
 
-async def decide(tx: Transaction, canary: Canary, verdict: str, *, now: float) -> bool:
-    """Stores a verdict; False when another has been stored since the canary was read."""
-    changed = await tx.execute(
-        "UPDATE sms_canary SET verdict = :verdict, decided_at = :now WHERE token = :token AND verdict = :before",
-        {"token": canary.token, "verdict": verdict, "before": canary.verdict, "now": now},
-    )
-    return changed > 0
+async def decide(tx: Transaction, judged: Iterable[JudgedCanary], *, now: float) -> list[JudgedCanary]:
+    """Stores verdicts, each once; returns those that stand, since none was stored after the canary was read."""
+    by_change: dict[tuple[str, str], dict[str, JudgedCanary]] = {}
+    for each in judged:
+        by_change.setdefault((each.verdict, each.canary.verdict), {}).setdefault(each.canary.token, each)
+    stand = []
+    for (verdict, before), theirs in by_change.items():
+        for listed, named in named_sets(theirs):
+            rows = await tx.fetch(
+                f"UPDATE sms_canary SET verdict = :verdict, decided_at = :now WHERE token IN ({listed})"
+                " AND verdict = :before RETURNING token",
+                {**named, "verdict": verdict, "before": before, "now": now},
+            )
+            changed = {token for (token,) in rows}
+            stand += [each for token, each in theirs.items() if token in changed]
+    return stand
 
 
 class DecidedCanary(NamedTuple):
     made_at: float
+    sent_at: float
+    """When it left, as far as is known: it may have been made long before. 0: it never did."""
     decided_at: float
     phone: str
     verdict: str
@@ -74,8 +87,9 @@ class DecidedCanary(NamedTuple):
 async def verdicts(queries: Queries, link: str, *, limit: int, before: float = inf) -> list[DecidedCanary]:
     """A link's newest decided canaries that were made `before`, in the order in which they were made."""
     rows = await queries.fetch(
-        "SELECT made_at, decided_at, phone, verdict FROM sms_canary WHERE link = :link AND verdict <> ''"
-        " AND made_at < :before ORDER BY made_at DESC LIMIT :limit",
+        "SELECT c.made_at, m.attempted_at, c.decided_at, c.phone, c.verdict FROM sms_canary c"
+        " JOIN sms_message m ON m.id = c.message WHERE c.link = :link AND c.verdict <> '' AND c.made_at < :before"
+        " ORDER BY c.made_at DESC LIMIT :limit",
         {"link": link, "limit": limit, "before": before},
     )
     return [DecidedCanary(*row) for row in reversed(rows)]
@@ -83,6 +97,10 @@ async def verdicts(queries: Queries, link: str, *, limit: int, before: float = i
 
 async def mark_returned(tx: Transaction, token: str, destination: str, *, now: float) -> Canary | None:
     """A network hands a canary in, for another number than its phone's; None: that is not so, or was told before."""
+    return await _mark_astray(tx, token, destination, now=now)
+
+
+async def _mark_astray(tx: Transaction, token: str, destination: str, *, now: float) -> Canary | None:
     astray = await tx.execute(
         "UPDATE sms_canary SET stray_at = :now, stray_on = :destination WHERE token = :token AND phone <> :destination"
         " AND stray_at = 0",

@@ -35,7 +35,7 @@ class Housekeeping:
                 tx, [(message.id, Step(now, "in-doubt", "the centre restarted")) for message in doubtful]
             )
             gone = [message for message in doubtful if message.goes_to_network]
-            told = [outcomes.handed_over(each, shared.partners, reason="in-doubt", now=now) for each in gone]
+            told = [outcomes.handed_over(each, shared.partners, reason="in-doubt") for each in gone]
             shared.journal.record(tx, *told)
             return doubtful
 

@@ -144,6 +144,7 @@ class _Pages:
         self.origin = origin
         self._assurance = assurance
         self._console = console
+        self._response = response
         self._operator = operator
         self._clock = clock
         # A __Host- cookie is one that no neighbour on the same site can plant; it needs HTTPS.
@@ -324,6 +325,7 @@ class _Pages:
             "seen": seen,
             "open_incidents": await self._incidents.open(),
             "services": [(service, list(rows)) for service, rows in groupby(seen.rows, key=lambda row: row.service)],
+            "rushes": self._response.watch.rushes,
             "failing": {(breakage.service, breakage.step) for breakage in seen.breakages},
             "assurance": self._assurance,
             "now": seen.at,
@@ -474,7 +476,7 @@ class _Pages:
 
 BYTES_MAX = {CONTACTS_PATH: CONTACTS_BYTES_MAX}
 """How much some paths take, where that is more than a form."""
-PARTS = ("sentence", "age", "table", "roles", "load")
+PARTS = ("sentence", "rushes", "age", "table", "roles", "load")
 LOOKING = (
     "/sign-out", CUSTOMERS_PATH, EXPORT_PATH, "/people/password", "/people/code", "/incidents/{id}/hit",
     "/incidents/{id}/csv",

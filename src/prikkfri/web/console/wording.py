@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from prikkfri.assurance import plain
 from prikkfri.assurance.answers import Answer, name_of
 from prikkfri.assurance.controls import DetectableShare, LineControl
+from prikkfri.assurance.detection.volumes import Rush
 from prikkfri.assurance.incidents import Entry, Incident, Kind, describe_state
 from prikkfri.assurance.loads import LayerLoad
 from prikkfri.assurance.overview import WINDOW_SECONDS, Breakage, Overview, Row
@@ -87,6 +88,15 @@ def load(seen: LayerLoad) -> str:
         return f"{crowd}; capacity not measured yet"
     now, most = seen.per_second / capacity, seen.peak_per_second / capacity
     return f"{crowd}; {now:.0%} and {most:.0%} of the measured {rate(capacity)}"
+
+
+RUSHES_SHOWN_MAX = 3
+
+
+def rush(seen: Rush, now: float, zone: ZoneInfo) -> str:
+    """`Sign-in: 84 a second, 12 expected, since 20:58`."""
+    where, since = capital(plain.place(seen.segment)), clock_time(seen.since, now, zone)
+    return f"{where}: {rate(seen.seen)} a second, {rate(seen.expected)} expected, since {since}"
 
 
 def seconds(value: float) -> str:
@@ -301,6 +311,8 @@ def entry_text(entry: Entry, incident: Incident) -> tuple[str, str]:
     where = plain.place(alarm.segment)
     if alarm.kind == "told":
         return f"{where}: {alarm.text}", ""
+    if alarm.kind == "contacts":
+        return alarm.text, entry.text
     said = (
         f"{alarm.seen:.0%} fail" if alarm.kind == "share" else f"{alarm.seen:.2g} a second where {alarm.level:.2g} come"
     )

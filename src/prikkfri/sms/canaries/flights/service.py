@@ -36,10 +36,10 @@ class Flights:
                     await seen.closer.wait()
 
     async def _send(self, link: str, phone: str) -> None:
-        token = self._shared.entropy(TOKEN_OCTETS).hex()
+        token, now = self._shared.entropy(TOKEN_OCTETS).hex(), self._shared.clock.now()
 
         async def note(tx: Transaction, message: str) -> None:
-            await store.add(tx, token, message, link=link, phone=phone, now=self._shared.clock.now())
+            await store.add(tx, token, message, link=link, phone=phone, now=now)
 
         try:
             if self._shared.centre.holds:  # one that does not leave proves nothing

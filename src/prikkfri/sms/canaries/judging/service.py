@@ -35,6 +35,8 @@ class CanaryJudge:
         self._shared = shared
         self._hints = hints
         self._stopping = stopping
+        self._returned: list[tuple[str, str]] = []
+        """Canaries that networks have handed in, as (destination, token), and that are not stored yet."""
 
     async def recover(self) -> None:
         """After a restart the trust is what is stored, or, where none is yet, what the stored verdicts come to."""
@@ -46,7 +48,7 @@ class CanaryJudge:
             outage = self._shared.centre.outage_of(link)
             opened_at = outage.changed_at if outage is not None and not outage.stopped else 0.0
             return replay_verdicts(
-                sorted((each.decided_at, each.made_at, each.phone, each.verdict) for each in found), opened_at
+                sorted((each.decided_at, each.sent_at, each.phone, each.verdict) for each in found), opened_at
             )
 
         for link in self._shared.phones:
@@ -62,29 +64,40 @@ class CanaryJudge:
                 log.error("the canaries cannot be judged: %s", error)
 
     async def _judge_once(self) -> None:
-        now = self._shared.clock.now()
-        canaries = await self._shared.database.read(partial(store.undecided, limit=JUDGED_AT_ONCE_MAX))
-        judged = [found for each in canaries if (found := self._judged(each, now)) is not None]
-        self._look_for_missed(canaries, now)
+        shared, now = self._shared, self._shared.clock.now()
+        shared.look_at_links(now)
         self._hints.read_signs()
-        returned = self._shared.centre.take_returned()
-        due = [link for link in self._shared.links if self._is_due(link, now)]
-        if judged or returned or due:
+        self._returned += shared.centre.take_returned()
+        returned = list(self._returned)
+        due = [link for link in shared.links if self._is_due(link, now)]
+        if not returned and not due and not await shared.database.read(partial(store.undecided, limit=1)):
+            shared.absences = shared.absences.there(shared.clock.now())  # nothing is stored where nothing flies
+            return
 
-            async def work(tx: Transaction) -> RecordedVerdicts:
-                back = [await store.mark_returned(tx, token, to, now=now) for to, token in returned]
-                strays = [as_astray(canary) for canary in back if canary is not None]
-                return await self.record(tx, [*judged, *strays], now, due)
+        async def work(tx: Transaction) -> tuple[list[Canary], RecordedVerdicts]:
+            # What had come by then was handed in before this, and so is stored: it only looked late.
+            back = [await store.mark_returned(tx, token, to, now=now) for to, token in returned]
+            canaries = await store.undecided(tx, limit=JUDGED_AT_ONCE_MAX)
+            judged = [found for each in canaries if (found := self._judged(each, now)) is not None]
+            strays = [as_astray(canary) for canary in back if canary is not None]
+            return canaries, await self.record(tx, [*strays, *judged], now, due)
 
-            await self.learn(await self._shared.database.write(work))
+        canaries, recorded = await shared.database.write(work)
+        shared.absences = shared.absences.there(shared.clock.now())
+        del self._returned[: len(returned)]
+        self._look_for_missed(canaries, now)
+        await self.learn(recorded)
 
     def _judged(self, canary: Canary, now: float) -> JudgedCanary | None:
-        settings = self._shared.settings
+        shared, settings = self._shared, self._shared.settings
         return judge(
             canary,
-            self._shared.heard_at.get(canary.phone, 0.0),
+            shared.heard_at.get(canary.phone, 0.0),
             grace_seconds=settings.canary_grace_seconds,
             receipted_seconds=settings.canary_receipted_seconds,
+            heard_before=shared.heard_before.get(canary.token, 0.0),
+            absences=shared.absences,
+            unlinked=shared.unlinked,
             now=now,
         )
 
@@ -117,9 +130,7 @@ class CanaryJudge:
                 seconds=max(now - seen.weighed_at, 0.0),
                 now=now,
             )
-        for each in judged:
-            if not await store.decide(tx, each.canary, each.verdict, now=now):
-                continue
+        for each in await store.decide(tx, judged, now=now):
             link = each.canary.link
             trust = await self._stored(tx, recorded, link)
             trust = observe(
@@ -154,6 +165,7 @@ class CanaryJudge:
             seen = self._shared.watches[each.canary.link]
             seen.telling.append(each.verdict in TELLING)
             seen.judged_at = now
+            self._shared.heard_before.pop(each.canary.token, None)
             self._shared.verdicts[each.verdict] += 1
             if each.verdict in ASTRAY:
                 log.error("link %s: canary %s: %s", each.canary.link, each.canary.message, each.verdict)

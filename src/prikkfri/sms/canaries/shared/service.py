@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from prikkfri.clock import Clock
 from prikkfri.config import Sms
 from prikkfri.journal import Journal
+from prikkfri.sms.canaries.absences import NEVER_AWAY, Absences
 from prikkfri.sms.canaries.phones import phones_by_link
 from prikkfri.sms.canaries.verdicts import Verdict
 from prikkfri.sms.conformance import NO_SIGNS, Signs
@@ -24,6 +25,8 @@ log = logging.getLogger("prikkfri.sms.canaries")
 
 TOLD_OF_LAST = 200
 """By so many canaries it is known how many of them tell anything."""
+TOLD_KEPT_MAX = 10_000
+"""Tokens of which it is known when their phone had been heard from before."""
 
 
 @dataclass
@@ -67,7 +70,25 @@ class CanaryState:
         settings = self.settings
         self.settling_seconds = settling_seconds(settings.canary_grace_seconds, settings.canary_receipted_seconds)
         self.heard_at = {phone: 0.0 for phones in self.phones.values() for phone in phones}
-        self.watches = {link: RouteWatch(self.clock.now()) for link in self.links}
+        self.heard_before: dict[str, float] = {}
+        """By token that a phone has told of: when it was heard from before that."""
+        now, every_seconds = self.clock.now(), self.timing.judge_seconds
+        self.absences = Absences.since_start(now, every_seconds=every_seconds)
+        """When we could not store, or stood still."""
+        self.unlinked = Absences.since_start(now, every_seconds=every_seconds) if len(self.links) > 1 else NEVER_AWAY
+        """When none of several links was bound."""
+        self.watches = {link: RouteWatch(now) for link in self.links}
+
+    def look_at_links(self, now: float) -> None:
+        if self.unlinked is not NEVER_AWAY and self.centre.is_linked:
+            self.unlinked = self.unlinked.there(now)
+
+    def note_told(self, told: Iterable[tuple[str, str]]) -> None:
+        """Phones tell of tokens, as (phone, token): noted before it is stored, since it is judged as soon as it is."""
+        for phone, token in told:
+            self.heard_before.setdefault(token, self.heard_at[phone])
+        while len(self.heard_before) > TOLD_KEPT_MAX:  # of what was decided before, or is nothing
+            del self.heard_before[next(iter(self.heard_before))]
 
     def hint(self, link: str, hint: Hint, times: int = 1) -> None:
         self.watches[link].hints[hint] += times

@@ -53,7 +53,9 @@ class RouteGuard:
             if len(page) < READ_AT_ONCE_MAX or page[0].decided_at < proven_at:
                 break
             before = page[0].made_at
-        return change_point([(each.made_at, each.verdict) for each in found if each.decided_at >= proven_at])
+        # One that never left says nothing, and one that waited here for long was made before a fault that it met.
+        left = sorted((each.sent_at, each.verdict) for each in found if each.sent_at and each.decided_at >= proven_at)
+        return change_point(left)
 
     async def open(self, link: str, *, who: str) -> None:
         """Raises `StorageError`."""
