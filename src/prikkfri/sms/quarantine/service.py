@@ -1,4 +1,7 @@
-"""Quarantine: messages that are not what was sealed, and receipts that fit none. Nothing leaves it but by a person."""
+"""Quarantine: messages that are not what was sealed, and receipts that fit none.
+
+Nothing leaves it but by a person, and a receipt also by the answer, however late, that names its message.
+"""
 
 from collections.abc import Sequence
 
@@ -111,7 +114,8 @@ class Quarantine:
             found = await store.receipt(tx, identity)
             if found is None or not await store.discard_receipt(tx, identity, by=by, now=now):
                 return None, settling
-            settling.held[found.receipt.link] -= 1
+            receipt = found.receipt
+            self._receipts.free(settling, receipt.link, receipt.id, receipt.identities)
             return QuarantineResult(), settling
 
         done, settling = await self._shared.database.write(work)
@@ -127,10 +131,11 @@ class Quarantine:
             lambda tx: store.discard_receipts(tx, link, by=by, now=now, limit=most)
         )
         settling = ReceiptResult()
-        settling.held[link] -= found
+        for receipt, *identities in found:
+            self._receipts.free(settling, link, receipt, identities)
         self._receipts.tell(settling)
-        log.warning("%d receipts of link %s in quarantine are discarded by %s", found, link, by)
-        return found
+        log.warning("%d receipts of link %s in quarantine are discarded by %s", len(found), link, by)
+        return len(found)
 
     async def _free(self, tx: Transaction, held: HeldMessage, by: str, now: float) -> Party | Hindrance:
         to = way_out(held.message, self._shared.sealer, self._shared.routes, now)
