@@ -16,7 +16,7 @@ from prikkfri.config import ROLES, Config, load
 from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import role_of
 from prikkfri.simulation import demo
-from prikkfri.simulation.installation import free_ports, ports_section, without_ours
+from prikkfri.simulation.installation import READY_SECONDS_MAX, free_ports, ports_section, without_ours
 from prikkfri.storage import Database, Location, open_reader, open_spool_reader
 
 pytestmark = pytest.mark.slow
@@ -80,7 +80,7 @@ class Processes:
         return self._said(key).read_text()
 
     def serves(self, key: str) -> None:
-        until(lambda: "ready\n" in self.said(key), what=f"{key} to serve")
+        until(lambda: "ready\n" in self.said(key), seconds_max=READY_SECONDS_MAX, what=f"{key} to serve")
 
     def kill(self, key: str) -> None:
         process = self.running.pop(key)
