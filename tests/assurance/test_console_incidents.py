@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 from console_doubles import EVIL, HTML, KEY, QUICK_HASHER, Disk, Seen
+from msgspec import structs
 from starlette.types import ASGIApp
 from surroundings import personal_beside, surroundings
 
@@ -369,7 +370,7 @@ async def test_long_lists_are_cut_and_say_so(house: House) -> None:
     assert listed == [f"{n:03}" for n in range(209, 9, -1)] and "The newest 200 of 213 entries." in page
     known = await house.response.evaluations.known("evening")
     assert known is not None and known.impact is not None
-    hits = tuple(replace(known.impact.hits[0], customer=f"many-{n:04}") for n in range(501))
+    hits = tuple(structs.replace(known.impact.hits[0], customer=f"many-{n:04}") for n in range(501))
     many = replace(known.impact, hits=hits)
     await house.database.write(lambda t: store.save_impact(t, "evening", many, "", house.clock.now()))
     full = (await house.post("/incidents/evening/hit", why="case 4711")).text

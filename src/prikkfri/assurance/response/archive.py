@@ -22,6 +22,8 @@ from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import Expectation, counts, expectation, own_layer
 from prikkfri.journal import Outcome
 
+PROMISES_MAX = 10_000
+"""Of one household."""
 TAGS_AT_ONCE = 65_536
 """So many are sorted among the others at a time."""
 RUN_TAGS_MAX = 1_000_000
@@ -105,7 +107,7 @@ def archivable(
         began = (asking.time, segment_of(asking)) if asking is not None else (outcome.time, None)
         kept.append(KeptPromise(outcome.time, began[0], place, began[1]))
     names = who | customers
-    if not kept or any(asked.values()) or not names.isdisjoint(asked):
+    if not kept or len(kept) > PROMISES_MAX or any(asked.values()) or not names.isdisjoint(asked):
         return None
     return tuple(kept), frozenset(names | asked.keys())
 
@@ -121,7 +123,7 @@ class _Columns:
         count = len(next(iter(new.values())))
         room = len(next(iter(self._arrays.values())))
         if self.length + count > room:
-            more = max(self.length + count - room, room // 5, TAGS_AT_ONCE // 16)
+            more = max(self.length + count - room, room // 10, TAGS_AT_ONCE // 16)
             for name, each in self._arrays.items():
                 self._arrays[name] = np.concatenate((each, np.empty(more, each.dtype)))
         for name, values in new.items():
@@ -186,7 +188,7 @@ class HouseholdArchive:
     def __init__(self) -> None:
         self._places = PlaceTable()
         self._rows = _Columns(at=np.float64, asked=np.float64, place=np.int32, asked_at=np.int32, number=np.int32)
-        self._households = _Columns(start=np.int64, promises=np.int32, stream=np.int32, position=np.int64)
+        self._households = _Columns(start=np.int32, promises=np.int16, stream=np.int16, position=np.int64)
         self._streams: dict[tuple[str, str], int] = {}
         self._free: deque[int] = deque()
         """Numbers that stand for nobody; tags may still lead to them, which then is one reading too many."""

@@ -201,7 +201,7 @@ class OrderedPromises:
 
     def _make_room(self, length: int) -> None:
         if length > (room := len(self._columns)):
-            more = max(length - room, room // 5, ROWS_AT_ONCE)
+            more = max(length - room, room // 10, ROWS_AT_ONCE)
             known = self._columns
             known.at = _longer(known.at, more)  # one after the other, so that there is one twice
             known.asked = _longer(known.asked, more)
