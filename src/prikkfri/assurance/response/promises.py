@@ -6,7 +6,7 @@ The places that they lie in are few; each is kept once and has a number.
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import msgspec
 import numpy as np
@@ -213,7 +213,7 @@ def _longer(column: npt.NDArray[Item], more: int) -> npt.NDArray[Item]:
     return np.concatenate((column, np.empty(more, column.dtype)))
 
 
-def _arrays(columns: PromiseColumns) -> tuple[Floats, Floats, Numbers, Flags]:
+def _arrays(columns: PromiseColumns) -> tuple[npt.NDArray[Any], ...]:
     return columns.at, columns.asked, columns.place, columns.kept
 
 
