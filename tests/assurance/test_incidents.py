@@ -33,6 +33,7 @@ from prikkfri.assurance.incidents import (
     of_few,
     of_others,
     only_hinted,
+    only_slow,
     open_incident,
     record_alarm,
     record_doubts,
@@ -547,3 +548,35 @@ def test_what_is_only_hinted_at_has_no_other_alarm() -> None:
     assert only_hinted(fall)
     assert not only_hinted(record_alarm(fall, alarm(START), 101.0))
     assert not only_hinted(open_incident("1", alarm(), 100.0))
+
+
+CALLS = Segment.of({"service": "television", "step": "contact"})
+
+
+@pytest.mark.parametrize(("segment", "kind"), [(CALLS, "contacts"), (SIGN_IN, "slow"), (SIGN_IN, "plunge")])
+def test_a_hint_confirms_nothing_alone_or_beside_another_and_a_broken_share_does(segment: Segment, kind: str) -> None:
+    hinted = open_incident("1", alarm(segment, kind=kind), 100.0)
+    hinted = confirm_standing(hinted, [alarm(segment, kind=kind)], 100.0 + 10 * CONFIRM_SECONDS)
+    hinted = confirm_hits(record_alarm(hinted, alarm(START, kind="plunge"), 200.0), 100, 201.0)
+    hinted = record_alarm(hinted, alarm(CALLS, kind="contacts"), 202.0)
+    assert hinted.state == "suspected" and hinted.confirmed_at is None
+    assert record_alarm(hinted, alarm(START), 203.0).state == "confirmed"
+
+
+def test_that_people_call_is_no_place_beside_one_and_that_it_is_slow_does_not_move_the_beginning() -> None:
+    found = open_incident("1", alarm(at=100.0), 100.0)
+    for segment, kind in ((CALLS, "contacts"), (SIGN_IN, "slow")):
+        found = record_alarm(found, alarm(segment, at=50.0, kind=kind), 101.0)
+    assert (found.segments, found.since) == ((SIGN_IN,), 96.0)
+    assert open_incident("1", alarm(CALLS, kind="contacts"), 100.0).segments == (CALLS,)
+    assert only_slow(open_incident("1", alarm(kind="slow"), 100.0)) and not only_slow(found)
+
+
+@pytest.mark.parametrize("kind", ["contacts", "slow", "plunge"])
+def test_a_hint_reopens_nothing(kind: str) -> None:
+    over = open_incident("1", alarm(), 100.0)
+    for name in ("confirm", "improving", "proven"):
+        over = apply_fact(over, Fact(name, 110.0))  # type: ignore[arg-type]
+    assert over.state == "resolved"
+    assert not joins(over, alarm(at=112.0, kind=kind), within_seconds=900.0)
+    assert joins(over, alarm(at=112.0), within_seconds=900.0)

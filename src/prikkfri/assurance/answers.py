@@ -9,7 +9,15 @@ from datetime import datetime, tzinfo
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.impact import ExposedMessage, Impact
-from prikkfri.assurance.incidents import Incident, Load, cleared_values, displayed_state, in_order, is_misdelivery
+from prikkfri.assurance.incidents import (
+    Incident,
+    Load,
+    cleared_values,
+    displayed_state,
+    in_order,
+    is_misdelivery,
+    only_slow,
+)
 from prikkfri.assurance.notices import Notice, sensitive_count
 from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import Trial
@@ -112,7 +120,8 @@ def sentence(incident: Incident, hit: int | None, zone: tzinfo) -> str:
     """The headline from less: `hit` is how many stand on the list, None before it was made."""
     name, since = _name(incident.segments), _clock(incident.since, zone)
     if incident.state == "suspected":
-        parts = [f"{name} may be broken since {since}, not confirmed"]
+        what = "slow" if only_slow(incident) else "broken"
+        parts = [f"{name} may be {what} since {since}, not confirmed"]
     elif incident.open:
         parts = [f"{name} broken since {since}"]
     elif incident.dismissed:
@@ -136,7 +145,8 @@ def _what_failed(known: IncidentFacts, zone: tzinfo) -> _Said:
     incident = known.incident
     name, since = _name(incident.segments), _clock(incident.since, zone)
     if incident.state == "suspected":
-        text = f"{name} may have failed since {since}; nobody and nothing has confirmed it."
+        what = "have been slow" if only_slow(incident) else "have failed"
+        text = f"{name} may {what} since {since}; nobody and nothing has confirmed it."
     elif incident.open:
         text = f"{name} has failed since {since}."
     elif incident.dismissed:

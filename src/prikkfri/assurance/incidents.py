@@ -22,6 +22,7 @@ import msgspec
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.detection import HINTS, Alarm
+from prikkfri.assurance.detection import Kind as AlarmKind
 from prikkfri.assurance.detection.contacts import STEP as CONTACT
 from prikkfri.assurance.impact import ROUTE
 from prikkfri.assurance.localisation import ClearedValue, Placement
@@ -98,6 +99,8 @@ WORSE_SHARE = 0.1
 """... unless the share that is broken rises by so much, or it is found in another place."""
 SEGMENTS_MAX = 50
 ENTRIES_MAX = 10_000
+LATE_HINTS: frozenset[AlarmKind] = frozenset({"contacts", "slow"})
+"""Of what has failed they do not tell since when."""
 DATA = "data"
 """Who, when it was no person: what the system itself saw."""
 
@@ -319,9 +322,10 @@ def record_alarm(incident: Incident, alarm: Alarm, now: float) -> Incident:
     if alarm.kind in HINTS and incident.state == "recovering":
         return _noted(incident, Fact("alarm", now, text=alarm.sentence))
     known = any((each.segment, each.kind) == (alarm.segment, alarm.kind) for each in incident.alarms)
+    late = alarm.kind in LATE_HINTS
     if not known and len(incident.alarms) < SEGMENTS_MAX:
         # One that reopens began anew: it does not move the beginning of the whole.
-        since = min(incident.since, alarm.since) if incident.state != "resolved" else incident.since
+        since = min(incident.since, alarm.since) if incident.state != "resolved" and not late else incident.since
         incident = replace(incident, alarms=(*incident.alarms, alarm), since=since)
     incident = apply_fact(incident, Fact("alarm", now, text=alarm.sentence))
     # When fewer come, all series that count them fall alike: that is one sign.
@@ -349,7 +353,8 @@ def confirm_standing(incident: Incident, standing: Iterable[Alarm], now: float) 
     """Confirms a suspicion whose alarm has not gone away; `standing` are the alarms that stand now.
 
     A fall alone confirms nothing, however long it stands: fewer who come is no promise broken, as far as anybody knows.
-    Programmes end, and nights are quiet. Nor does that more people call: they may call about their bill.
+    Programmes end, and nights are quiet. Nor does that more people call, who may call about their bill, or that more is
+    kept late.
     """
     if incident.state != "suspected":
         return incident
@@ -376,8 +381,13 @@ def confirm_hits(incident: Incident, hits: int, now: float) -> Incident:
 
 
 def only_hinted(incident: Incident) -> bool:
-    """Whether all that is known is that fewer come, or that more call."""
+    """Whether all that is known is that fewer come, that more call, or that more is late."""
     return all(alarm.kind in HINTS for alarm in incident.alarms)
+
+
+def only_slow(incident: Incident) -> bool:
+    """Whether all that is known is that promises are kept later than is expected."""
+    return all(alarm.kind == "slow" for alarm in incident.alarms)
 
 
 def take_back(incident: Incident, hits: int, sentence: str, now: float) -> Incident:

@@ -80,6 +80,10 @@ class Bucket:
     kept: float = 0
     broken: float = 0
     asked: float = 0
+    timed: float = 0
+    """Of those kept: of which it is known how long they took, at a step at which that is judged ..."""
+    slow: float = 0
+    """... and those that took longer than is expected there."""
 
     @property
     def settled(self) -> float:
@@ -98,15 +102,17 @@ class Expectation:
     """The later step that settles promises made at this one: whoever waits in a line waits for what comes after it."""
     carried_layer: str = ""
     """The layer that answers there: when nobody answered, it is the one that did not."""
+    slow_seconds: float = 0.0
+    """What is kept later than this is slow; 0: that is not judged. Clocks are up to five seconds apart."""
 
 
 EXPECTATIONS: Mapping[tuple[str, str], Expectation] = {
     # Who was told an honest wait is still waiting; after this long nobody calls it honest.
     ("television", "enter"): Expectation(300.0, carried_to="sign-in", carried_layer="signin"),
     # The door writes that it let somebody in to sign in; whatever comes of that is signin's to say.
-    ("television", "sign-in"): Expectation(60.0, carried_to="sign-in", carried_layer="signin"),
+    ("television", "sign-in"): Expectation(60.0, carried_to="sign-in", carried_layer="signin", slow_seconds=15.0),
     ("messages", "submit"): Expectation(30.0, repeatable=False),
-    ("messages", "deliver"): Expectation(300.0, repeatable=False),
+    ("messages", "deliver"): Expectation(300.0, repeatable=False, slow_seconds=60.0),
 }
 """By service and step; whatever is not named has the default."""
 _DEFAULT = Expectation()
@@ -155,6 +161,9 @@ def unanswered(asking: Outcome, expectations: Mapping[tuple[str, str], Expectati
         layer=expected.carried_layer or asking.layer,
     )
 
+
+FIGURES = 5
+"""Of a `Bucket`, in its order."""
 
 Kind = tuple[tuple[str, str, str, bool], tuple[Value, ...]]
 """All by which it is placed where an outcome counts."""
@@ -277,7 +286,7 @@ def count_promises(
     counts: dict[Kind, list[int]] = {}
 
     def count(outcome: Outcome, index: int) -> None:
-        counts.setdefault(kind_of(outcome), [0, 0, 0])[index] += 1
+        counts.setdefault(kind_of(outcome), [0] * FIGURES)[index] += 1
 
     for outcome in outcomes:
         if not is_promise(outcome):
@@ -286,9 +295,15 @@ def count_promises(
             count(outcome, 2)
             pairing.ask(outcome)
         else:
-            _, first = pairing.settle(outcome, start)
+            asking, first = pairing.settle(outcome, start)
             if first and not own_error(outcome.service, outcome.reason):  # a layer of their own has no series
                 count(outcome, 0 if outcome.verdict == "kept" else 1)
+                if asking is not None and outcome.verdict == "kept" and asking.step == outcome.step:
+                    slow_seconds = expectation(outcome, pairing.expectations).slow_seconds
+                    if slow_seconds:
+                        count(outcome, 3)
+                        if outcome.time - asking.time > slow_seconds:
+                            count(outcome, 4)
     over = pairing.waiting.run_out(now)
     over += pairing.waiting.oldest(len(pairing.waiting) - open_max)
     for _, asking in over:
@@ -302,7 +317,7 @@ def _by_series(counts: Mapping[Kind, Sequence[int]], start: float) -> dict[Segme
     added: dict[Segment, list[int]] = {}
     for kind, figures in counts.items():
         for series in series_of_kind(*kind):
-            sums = added.setdefault(series, [0, 0, 0])
+            sums = added.setdefault(series, [0] * FIGURES)
             for index, figure in enumerate(figures):
                 sums[index] += figure
-    return {series: Bucket(start, kept, broken, asked) for series, (kept, broken, asked) in added.items()}
+    return {series: Bucket(start, *sums) for series, sums in added.items()}

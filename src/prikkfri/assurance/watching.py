@@ -26,12 +26,14 @@ from prikkfri.assurance.detection import (
     contacts,
     shares,
     silence,
+    slowness,
     together,
     volumes,
 )
 from prikkfri.assurance.detection.contacts import ContactMoment, ContactRates, KeptContacts
 from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Flags, Floats, Shares, ShareSettings
 from prikkfri.assurance.detection.silence import Silences
+from prikkfri.assurance.detection.slowness import KeptSlowness, Slowness
 from prikkfri.assurance.detection.together import Sums
 from prikkfri.assurance.detection.volumes import KeptVolumes, Rush, Volumes
 from prikkfri.assurance.programmes import COMING, CROWD_SHARE, Programme, Programmes, last_ended
@@ -110,6 +112,8 @@ class Watch:
     """... how many come of late, against a minute ago ..."""
     silences: Silences | None = None
     """... and how long they keep quiet at this hour."""
+    slowness: Slowness | None = None
+    """What is kept, and late."""
     contacts: ContactRates | None = None
     """Who turns to customer service, of those who are active."""
     stopped: Mapping[str, str] = field(default_factory=dict)
@@ -122,7 +126,8 @@ class Watch:
     def standing(self) -> tuple[Alarm, ...]:
         """The alarms that stand now."""
         calls = () if self.contacts is None else self.contacts.standing
-        return (*(alarm for _, alarms in sorted(self.raised.items()) for alarm in alarms), *calls)
+        slow = () if self.slowness is None else self.slowness.standing
+        return (*(alarm for _, alarms in sorted(self.raised.items()) for alarm in alarms), *slow, *calls)
 
     @property
     def rushes(self) -> tuple[Rush, ...]:
@@ -205,6 +210,7 @@ class _Kept(msgspec.Struct):
     shares: dict[str, list[float]]
     silences: silence.KeptSilences | None = None
     volumes: KeptVolumes | None = None
+    slowness: KeptSlowness | None = None
     contacts: KeptContacts | None = None
     stopped: dict[str, str] = {}
 
@@ -217,6 +223,7 @@ def kept(watch: Watch) -> str:
         {} if watch.shares is None else shares.kept(watch.shares),
         None if watch.silences is None else silence.kept(watch.silences),
         None if watch.volumes is None else volumes.kept(watch.volumes),
+        None if watch.slowness is None else slowness.kept(watch.slowness),
         None if watch.contacts is None else contacts.kept(watch.contacts),
         dict(watch.stopped),
     )
@@ -249,6 +256,7 @@ def restored(
         raised={number: state.raised for number, state in enumerate(states) if state.raised},
         shares=shares.restored(numbers) if numbers else None,
         volumes=None if found.volumes is None else volumes.restored(found.volumes, settings),
+        slowness=None if found.slowness is None else slowness.restored(found.slowness, settings),
         contacts=None if found.contacts is None else contacts.restored(found.contacts, settings),
         silences=silence.restored(quiet, len(states)) if quiet is not None else None,
         stopped=found.stopped,
@@ -262,7 +270,7 @@ def remembering(document: str, *, since: float) -> Watch:
     if found.sums is None:
         return Watch(since)
     sums = together.fresh(found.series.all, DETECTION)
-    return replace(found, sums=sums, raised={}, shares=None, volumes=None, pairing=None)
+    return replace(found, sums=sums, raised={}, shares=None, volumes=None, slowness=None, pairing=None)
 
 
 def _possible(arrival: Arrival, until: float) -> Arrival:
@@ -311,7 +319,10 @@ def _one_bucket(
     spoken = seen & ~_resting(series.all, watch.stopped) if watch.stopped else seen
     watch, fallen = _volumes_stepped(watch, stood, kept + broken, settings, seen=spoken, falls=falls)
     watch, quiet = _silences_stepped(watch, stood, kept + broken, settings, seen=spoken, falls=falls)
-    return watch, [*(alarm for _, alarm in alarms), *risen, *fallen, *quiet]
+    slow = watch.slowness or Slowness(settings)
+    late = slow.step({name: (each.timed, each.slow) for name, each in buckets.items() if each.timed}, start)
+    watch = replace(watch, slowness=slow)
+    return watch, [*(alarm for _, alarm in alarms), *risen, *fallen, *quiet, *late]
 
 
 def _with_new_series(watch: Watch, due: Sequence[Arrival], buckets: Buckets, settings: Settings) -> Watch:

@@ -48,16 +48,16 @@ HEAVIEST_ENDING = 1
 """An alarm stands by no heavier alternative: that of a refusal of everybody would end with a second of rest."""
 VOLUME_WINDOWS = 3
 """Over so many lengths a fall is looked for (`counts.py`)."""
-TESTS = len(ODDS_RATIOS) + 4 + VOLUME_WINDOWS
+TESTS = len(ODDS_RATIOS) + 5 + VOLUME_WINDOWS
 """That may raise an alarm in each series: these, that of a plunge, the e-detector of all shares (`shares.py`), that of
-silence (`silence.py`), and that of a fall over each length (`volumes.py`); and in all services together that of
-contacts (`contacts.py`)."""
+silence (`silence.py`), that of slowness (`slowness.py`), and that of a fall over each length (`volumes.py`); and in all
+services together that of contacts (`contacts.py`)."""
 
 _EVERYTHING = Segment()
 
-Kind = Literal["share", "plunge", "contacts", "told"]
+Kind = Literal["share", "plunge", "contacts", "slow", "told"]
 """`told`: no test of ours, but a role that saw it with its own eyes and acted."""
-HINTS: frozenset[Kind] = frozenset({"plunge", "contacts"})
+HINTS: frozenset[Kind] = frozenset({"plunge", "contacts", "slow"})
 """Of these none says that a promise was broken: alone they confirm nothing, and nobody outside hears of them."""
 
 
@@ -109,7 +109,7 @@ class Alarm:
     since: float
     """When it most likely began: where the sum last stood at zero."""
     level: float
-    """The ordinary share (`share`), or the ordinary count a second (`plunge`)."""
+    """The ordinary share (`share`, `slow`), or the ordinary count a second (`plunge`)."""
     seen: float
     """The same figure since `since`."""
     promises: float
@@ -126,6 +126,11 @@ class Alarm:
             return f"{self.segment}: {self.text}"
         if self.kind == "contacts":
             return f"{self.segment}: {self.text} ({self.promises:.0f} active, threshold {self.threshold:.0f})"
+        if self.kind == "slow":
+            return (
+                f"{self.segment}: {self.seen:.1%} slow of {self.promises:.0f} kept, ordinarily {self.level:.2%}"
+                f" (threshold {self.threshold:.0f})"
+            )
         if self.kind == "share":
             return (
                 f"{self.segment}: {self.seen:.1%} broken of {self.promises:.0f} promises, ordinarily {self.level:.2%}"

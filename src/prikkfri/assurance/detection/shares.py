@@ -175,22 +175,39 @@ def step(
 ) -> tuple[Shares, Flags]:
     """Takes one bucket of all series, which began at `time`; tells in which an alarm is raised by it."""
     n, b = np.asarray(settled, dtype=float), np.asarray(broken, dtype=float)
-    ratio = _log_ratio(before.fit, n, b)
-    products = (1 + before.products) * np.exp(np.minimum(ratio, NATS_MAX))
-    most = exp(settings.threshold)
-    raised = (products.mean(axis=0) >= most) & ~before.standing
-    risen = before.sums + ratio
-    # An alarm stands until as much speaks for "ordinary" as spoke for the lift that explained it best.
-    lift = np.where(raised, risen.argmax(axis=0), before.lift)
-    standing = (before.standing | raised) & (np.take_along_axis(risen, lift[None], axis=0)[0] > 0)
-    goes_on = (risen > 0) & ~(before.standing & ~standing)
+    (some,) = np.nonzero(n)  # where nothing is settled nothing speaks for or against anything
+    products, most = 1 + before.products, exp(settings.threshold)
+    sums, since, of, seen = (each.copy() for each in (before.sums, before.since, before.of, before.seen))
+    if some.size:
+        ratio = _log_ratio(before.fit, n, b, some)
+        products[:, some] *= np.exp(np.minimum(ratio, NATS_MAX))
+        stood = before.sums[:, some]
+        risen = stood + ratio
+        goes_on = risen > 0
+        sums[:, some] = np.where(goes_on, risen, 0.0)
+        since[:, some] = np.where(goes_on, np.where(stood > 0, before.since[:, some], time), 0.0)
+        of[:, some] = np.where(goes_on, before.of[:, some] + n[some], 0.0)
+        seen[:, some] = np.where(goes_on, before.seen[:, some] + b[some], 0.0)
+    calm = _highest(sums) < settings.suspicion
+    raised = (_added_up(products) >= most * len(LIFTS)) & ~before.standing
+    lift, standing = before.lift.copy(), before.standing | raised
+    (stands,) = np.nonzero(standing)
+    if stands.size:
+        # An alarm stands until as much speaks for "ordinary" as spoke for the lift that explained it best.
+        new = np.flatnonzero(raised)
+        lift[new] = sums[:, new].argmax(axis=0)
+        over = stands[sums[lift[stands], stands] <= 0]
+        standing[over] = False
+        ended = over[before.standing[over]]
+        for each in (products, sums, since, of, seen):
+            each[:, ended] = 0.0
     after = replace(
-        _learned(before, n, b, risen.max(axis=0) < settings.suspicion, settings),
-        products=np.where(before.standing & ~standing, 0.0, np.minimum(products, most)),
-        sums=np.where(goes_on, np.minimum(risen, settings.threshold), 0.0),
-        since=np.where(goes_on, np.where(before.sums > 0, before.since, time), 0.0),
-        of=np.where(goes_on, before.of + n, 0.0),
-        seen=np.where(goes_on, before.seen + b, 0.0),
+        _learned(before, n, b, calm, settings),
+        products=np.minimum(products, most, out=products),
+        sums=np.minimum(sums, settings.threshold, out=sums),
+        since=since,
+        of=of,
+        seen=seen,
         standing=standing,
         lift=lift,
         buckets=before.buckets + 1,
@@ -198,6 +215,20 @@ def step(
     if after.buckets % settings.refit_buckets == 0:
         after = replace(after, fit=_refit(after, settings))
     return after, raised
+
+
+def _added_up(rows: Floats) -> Floats:
+    total: Floats = rows[0]
+    for row in rows[1:]:
+        total = total + row
+    return total
+
+
+def _highest(rows: Floats) -> Floats:
+    highest: Floats = rows[0]
+    for row in rows[1:]:
+        highest = np.maximum(highest, row)
+    return highest
 
 
 def best(shares: Shares, index: int) -> tuple[float, float, float]:
@@ -261,14 +292,15 @@ def _terms(share: Floats, bound: Floats, clumping: Floats) -> Fit:
     return Fit(share, bound, clumping, alpha, beta, log_gamma(alpha), log_gamma(beta))
 
 
-def _log_ratio(fit: Fit, n: Floats, b: Floats) -> Floats:
-    """Of each lift against the ordinary, one row for each lift."""
-    kept = log_gamma(fit.beta + (n - b)) - fit.gamma_beta
+def _log_ratio(fit: Fit, n: Floats, b: Floats, some: npt.NDArray[np.intp]) -> Floats:
+    """Of each lift against the ordinary in some series, one row for each lift."""
+    kept = log_gamma(fit.beta[:, some] + (n - b)[some]) - fit.gamma_beta[:, some]
     ratio: Floats = kept[1:] - kept[0]
-    (some,) = np.nonzero(b)
-    if some.size:
-        failed = log_gamma(fit.alpha[:, some] + b[some]) - fit.gamma_alpha[:, some]
-        ratio[:, some] += failed[1:] - failed[0]
+    (broken,) = np.nonzero(b[some])
+    if broken.size:
+        these = some[broken]
+        failed = log_gamma(fit.alpha[:, these] + b[these]) - fit.gamma_alpha[:, these]
+        ratio[:, broken] += failed[1:] - failed[0]
     return ratio
 
 

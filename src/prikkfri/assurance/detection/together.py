@@ -147,8 +147,7 @@ def step(
     prior = settings.share_prior_promises
     level = (before.broken + prior * before.prior) / (before.settled + prior)
     after = _added(before, kept, broken, level, time, settings, falls)
-    share, plunge = after.height[:_PLUNGE].max(axis=0), after.height[_PLUNGE]
-    highest = _PLUNGE - 1 - after.height[:_PLUNGE][::-1].argmax(axis=0)  # of equals the heaviest
+    share, plunge = _highest(after.height), after.height[_PLUNGE]
     threshold = settings.threshold
     new_shares = seen & (share >= threshold) & ~before.shares_stand
     new_plunges = seen & (plunge >= threshold) & ~before.plunges_stand
@@ -156,29 +155,44 @@ def step(
     alarms: list[tuple[int, Alarm]] = []
     for number in np.flatnonzero(new_shares | new_plunges).tolist():
         if new_shares[number]:
-            found = share_alarm(
-                _sum(after, int(highest[number]), number), segments[number], raised_at, float(level[number]), threshold
-            )
+            row = int(_heaviest(after.height[:_PLUNGE, [number]])[0])
+            found = share_alarm(_sum(after, row, number), segments[number], raised_at, float(level[number]), threshold)
             alarms.append((number, found))
         if new_plunges[number]:
             alarms.append((number, plunge_alarm(_sum(after, _PLUNGE, number), segments[number], raised_at, threshold)))
     after = _learned(after, kept, broken, settings, share=share < threshold / 4, volume=plunge == 0)
-    stand = before.shares_stand | new_shares
-    by = np.where(before.alternative < 0, np.minimum(highest, HEAVIEST_ENDING), before.alternative)
-    ends = stand & (after.height[by, np.arange(len(by))] <= 0)
-    gone = np.zeros_like(after.height, dtype=bool)
-    gone[:_PLUNGE] = ends
+    stand, alternative = before.shares_stand | new_shares, np.full_like(before.alternative, -1)
+    rows = (after.height, after.since, after.expected, after.seen)  # made in this step, and so changed in place
+    (stands,) = np.nonzero(stand)
+    if stands.size:
+        by = before.alternative[stands]
+        by = np.where(by < 0, np.minimum(_heaviest(after.height[:_PLUNGE, stands]), HEAVIEST_ENDING), by)
+        over = after.height[by, stands] <= 0
+        for each in rows:
+            each[:_PLUNGE, stands[over]] = 0.0
+        alternative[stands] = np.where(over, -1, by)
+        stand[stands[over]] = False
+    np.minimum(after.height, threshold, out=after.height)
     after = replace(
         after,
-        height=np.where(gone, 0.0, np.minimum(after.height, threshold)),
-        since=np.where(gone, 0.0, after.since),
-        expected=np.where(gone, 0.0, after.expected),
-        seen=np.where(gone, 0.0, after.seen),
-        shares_stand=stand & ~ends,
+        shares_stand=stand,
         plunges_stand=(before.plunges_stand | new_plunges) & (plunge > 0),
-        alternative=np.where(stand & ~ends, by, -1),
+        alternative=alternative,
     )
     return after if seen.all() else _where(seen, after, before), alarms
+
+
+def _highest(height: Floats) -> Floats:
+    """Of the sums of the shares of each series."""
+    highest: Floats = height[0]
+    for row in height[1:_PLUNGE]:
+        highest = np.maximum(highest, row)
+    return highest
+
+
+def _heaviest(heights: Floats) -> Numbers:
+    """The row of the highest, of equals the heaviest."""
+    return np.asarray(_PLUNGE - 1 - heights[::-1].argmax(axis=0))
 
 
 def _sum(sums: Sums, row: int, number: int) -> Sum:
@@ -189,42 +203,46 @@ def _added(
     before: Sums, kept: Floats, broken: Floats, level: Floats, time: float, settings: Settings, falls: Flags
 ) -> Sums:
     """With the bucket in the sums, however high that makes them."""
-    evidence, expected, counts = _evidence(before, kept, broken, level, settings)
-    risen = before.height + evidence
-    goes_on = risen > 0
-    goes_on[_PLUNGE] &= falls & (before.buckets >= settings.warm_up_buckets) & (_steady(before) > 0)
-    idle = np.zeros_like(goes_on)
-    idle[:_PLUNGE] = kept + broken == 0  # where nothing is settled nothing speaks for or against a share
-    since = np.where(before.height > 0, before.since, time)
-    return replace(
+    after = replace(
         before,
-        height=np.where(idle, before.height, np.where(goes_on, risen, 0.0)),
-        since=np.where(idle, before.since, np.where(goes_on, since, 0.0)),
-        expected=np.where(idle, before.expected, np.where(goes_on, before.expected + expected, 0.0)),
-        seen=np.where(idle, before.seen, np.where(goes_on, before.seen + counts, 0.0)),
+        height=before.height.copy(),
+        since=before.since.copy(),
+        expected=before.expected.copy(),
+        seen=before.seen.copy(),
     )
+    (some,) = np.nonzero(kept + broken)  # where nothing is settled nothing speaks for or against a share
+    ordinary = np.minimum(0.5, np.maximum(settings.share_floor, settings.share_slack * level[some]))
+    for row, ratio in enumerate(ODDS_RATIOS if some.size else ()):
+        odds = ratio * ordinary / (1 - ordinary)
+        risen = odds / (1 + odds)
+        evidence = broken[some] * np.log(risen / ordinary) + kept[some] * np.log((1 - risen) / (1 - ordinary))
+        _add(after, row, some, evidence, kept[some] + broken[some], broken[some], time)
+    steady = np.minimum(before.volume, before.median)
+    believed = falls & (before.buckets >= settings.warm_up_buckets) & (steady > 0)
+    for each in (after.height, after.since, after.expected, after.seen):
+        each[_PLUNGE, ~believed] = 0.0
+    (some,) = np.nonzero(believed)
+    if some.size:
+        steady, came = steady[some], kept[some]
+        apart = log(settings.volume_plunge / settings.volume_ordinary_fall)
+        fell = (settings.volume_plunge - settings.volume_ordinary_fall) * steady
+        evidence = (came * apart - fell) / (1 + before.variance[some] * steady)
+        _add(after, _PLUNGE, some, evidence, steady, came, time)
+    return after
 
 
-def _steady(sums: Sums) -> Floats:
-    return np.minimum(sums.volume, sums.median)
-
-
-def _evidence(
-    sums: Sums, kept: Floats, broken: Floats, level: Floats, settings: Settings
-) -> tuple[Floats, Floats, Floats]:
-    """Of each row: the nats of the bucket, what was settled or expected in it, and what was broken or came."""
-    evidence, expected, seen = (np.zeros_like(sums.height) for _ in range(3))
-    ordinary = np.minimum(0.5, np.maximum(settings.share_floor, settings.share_slack * level))
-    odds = np.array(ODDS_RATIOS)[:, None] * ordinary / (1 - ordinary)
-    risen = odds / (1 + odds)
-    evidence[:_PLUNGE] = broken * np.log(risen / ordinary) + kept * np.log((1 - risen) / (1 - ordinary))
-    expected[:_PLUNGE], seen[:_PLUNGE] = kept + broken, broken
-    steady = _steady(sums)
-    usual, fallen = settings.volume_ordinary_fall * steady, settings.volume_plunge * steady
-    apart = log(settings.volume_plunge / settings.volume_ordinary_fall)
-    evidence[_PLUNGE] = (kept * apart - (fallen - usual)) / (1 + sums.variance * steady)
-    expected[_PLUNGE], seen[_PLUNGE] = steady, kept
-    return evidence, expected, seen
+def _add(
+    sums: Sums, row: int, some: npt.NDArray[np.intp], evidence: Floats, expected: Floats, counts: Floats, time: float
+) -> None:
+    """Adds a bucket to some sums of a row, in place: its nats, what was settled or expected, and what was broken or
+    came."""
+    height = sums.height[row, some]
+    risen = height + evidence
+    goes_on = risen > 0
+    sums.height[row, some] = np.where(goes_on, risen, 0.0)
+    sums.since[row, some] = np.where(goes_on, np.where(height > 0, sums.since[row, some], time), 0.0)
+    sums.expected[row, some] = np.where(goes_on, sums.expected[row, some] + expected, 0.0)
+    sums.seen[row, some] = np.where(goes_on, sums.seen[row, some] + counts, 0.0)
 
 
 def _learned(sums: Sums, kept: Floats, broken: Floats, settings: Settings, *, share: Flags, volume: Flags) -> Sums:

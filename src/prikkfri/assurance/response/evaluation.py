@@ -112,7 +112,8 @@ def until(incident: Incident, now: float) -> float:
 
 def impact_of(incident: Incident, history: History, *, now: float) -> Impact:
     """Who was hit by it, as known now."""
-    return history.impact(Scope(incident.segments, incident.since, until(incident, now)))
+    segments = () if incidents.only_slow(incident) else incident.segments  # what is late was kept
+    return history.impact(Scope(segments, incident.since, until(incident, now)))
 
 
 def _usually(promises: PromiseColumns, grounds: EvaluationContext) -> PromiseColumns:
@@ -126,7 +127,8 @@ def _placed(incident: Incident, promises: PromiseColumns, grounds: EvaluationCon
     """Once it is getting better the place stands: later minutes would only water it down."""
     if incident.state not in ("suspected", "confirmed", "mitigated"):
         return incident
-    since = min(assessing.rose(promises, alarm) for alarm in incident.alarms)
+    alarms = [each for each in incident.alarms if each.kind not in incidents.LATE_HINTS] or incident.alarms
+    since = min(assessing.rose(promises, alarm) for alarm in alarms)
     usual = assessing.cells(_usually(promises, grounds), since=since - BEFORE_SECONDS, until=since)
     counted = assessing.cells(promises, since=since, until=now)
     alarmed = [alarm.segment for alarm in incident.alarms if alarm.kind == "share"]

@@ -313,6 +313,8 @@ def entry_text(entry: Entry, incident: Incident) -> tuple[str, str]:
         return f"{where}: {alarm.text}", ""
     if alarm.kind == "contacts":
         return alarm.text, entry.text
+    if alarm.kind == "slow":
+        return f"{where}: {alarm.seen:.0%} later than expected", entry.text
     said = (
         f"{alarm.seen:.0%} fail" if alarm.kind == "share" else f"{alarm.seen:.2g} a second where {alarm.level:.2g} come"
     )
