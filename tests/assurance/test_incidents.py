@@ -32,7 +32,7 @@ from prikkfri.assurance.incidents import (
     knows,
     of_few,
     of_others,
-    only_fell,
+    only_hinted,
     open_incident,
     record_alarm,
     record_doubts,
@@ -542,8 +542,8 @@ def test_how_long_it_has_stood_is_told() -> None:
     )
 
 
-def test_what_only_fell_has_no_other_alarm() -> None:
+def test_what_is_only_hinted_at_has_no_other_alarm() -> None:
     fall = open_incident("1", alarm(kind="plunge"), 100.0)
-    assert only_fell(fall)
-    assert not only_fell(record_alarm(fall, alarm(START), 101.0))
-    assert not only_fell(open_incident("1", alarm(), 100.0))
+    assert only_hinted(fall)
+    assert not only_hinted(record_alarm(fall, alarm(START), 101.0))
+    assert not only_hinted(open_incident("1", alarm(), 100.0))

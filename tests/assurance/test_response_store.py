@@ -276,15 +276,17 @@ async def test_contacts_are_taken_in_once_and_counted_by_service_and_period(area
     at = [(999.9, "television"), (1_000.0, "television"), (1_059.9, "television"), (1_060.0, "television"),
           (1_061.0, "messages"), (1_185.0, "television")]  # fmt: skip
     contacts = [Contact(str(n), moment, service, "kind", "chat") for n, (moment, service) in enumerate(at)]
-    assert await area.write(lambda t: store.add_contacts(t, contacts)) == 6
+    assert await area.write(lambda t: store.add_contacts(t, contacts)) == contacts
     known = [replace(contacts[1], at=1_500.0), Contact("new", 1_240.0, "television", "", "")]
-    assert await area.write(lambda t: store.add_contacts(t, known)) == 1
+    assert await area.write(lambda t: store.add_contacts(t, known)) == known[1:]
 
     async def counted(service: str) -> list[tuple[float, float]]:
         return await area.read(lambda q: store.contact_counts(q, service, since=1_000.0, period_seconds=60.0))
 
     assert await counted("television") == [(1_000.0, 2), (1_060.0, 1), (1_180.0, 1), (1_240.0, 1)]
     assert await counted("messages") == [(1_060.0, 1)] and await counted("music") == []
+    since = await area.read(lambda q: store.contacts_since(q, 1_059.9, most=3))
+    assert since == contacts[2:5]
 
 
 async def test_holders_are_those_of_the_devices_in_question(area: Database) -> None:

@@ -93,13 +93,13 @@ def link(name: str = "nord", **changes: Any) -> Link:
 
 @asynccontextmanager
 async def running_centre(
-    loop: CabledLoop, home: Path, *links: Link, timing: Timing = TIMING, account: Account = SHOP
+    loop: CabledLoop, home: Path, *links: Link, timing: Timing = TIMING
 ) -> AsyncIterator[tuple[SmsCentre, Database]]:
     database = await open_database(Location(home), "sms")
     centre = SmsCentre(
         database=database,
         journal=await open_journal(database, stream="sms", clock=loop.clock),
-        settings=Sms(accounts=(account,), links=links),
+        settings=Sms(accounts=(SHOP,), links=links),
         sealing_keys=loop.keys,
         clock=loop.clock,
         entropy=os.urandom,

@@ -9,14 +9,12 @@ from sms_house import HURRIED, NUMBER, House, Peer
 from waiting import eventually
 
 from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag, encode_body
-from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.intake import ReceiptDelivery
 from prikkfri.sms.lifecycle import NETWORK_RECEIPT, DeliveryState, NetworkReceiptEvent, NetworkReceiptState
 from prikkfri.sms.messages import reference_of
 from prikkfri.sms.network_receipts import (
-    HELD_OF_ONE_ID_MAX,
-    HeldIndex,
     KnownMessage,
     NetworkReceipt,
     ReceiptMatch,
@@ -318,97 +316,6 @@ async def test_of_two_early_receipts_the_first_counts_and_the_answer_brings_it_a
         link.take_message(request, "ff")  # the clock stands: nothing else is due
         await at.until("SELECT COUNT(*) FROM sms_network_receipt", 0)
         assert await at.fetch("SELECT state FROM sms_message") == [("undeliverable",)]
-
-
-async def early_and_held(at: House, link: Peer, client: Peer, identity: str, **fields: Any) -> Any:
-    """What the network was asked; it has told what became of that, and is long in saying which id it has."""
-    await client.submit(registered_delivery=1)
-    request, _ = await link.message()
-    assert await told(link, identity, **fields) == Status.OK
-    at.clock.advance(EARLY_SECONDS)
-    await at.until("SELECT state FROM sms_network_receipt", "held")
-    return request
-
-
-@pytest.mark.parametrize(("identity", "given"), [("net-1", "NET-1"), ("255", "0ff")])
-async def test_an_answer_finds_a_receipt_that_was_held_before_it_came(house: Any, identity: str, given: str) -> None:
-    async with house() as at:
-        link, client = await at.network.bound(), await at.bound_client()
-        request = await early_and_held(at, link, client, identity)
-        link.take_message(request, given)
-        await at.until("SELECT state FROM sms_message", "delivered")
-        assert await at.fetch("SELECT COUNT(*) FROM sms_network_receipt") == [(0,)]
-        [message] = [row[0] for row in await at.fetch("SELECT id FROM sms_message")]
-        released = [each for each in (await at.centre.trail(message)).steps if each.event == "receipt-released"]
-        assert [step.detail for step in released] == ["its answer came late"]
-        await eventually(lambda: at.centre.counters()['link_receipts_held{link="nord"}'] == 0)
-        _, receipt = await client.message()
-        assert parse_receipt(receipt).state is MessageState.DELIVERED
-
-
-async def test_a_receipt_for_another_number_stays_held_when_the_answer_comes(house: Any) -> None:
-    async with house() as at:
-        link, client = await at.network.bound(), await at.bound_client()
-        request = await early_and_held(at, link, client, "net-1", source="4790000002")
-        link.take_message(request, "net-1")
-        await at.until("SELECT state FROM sms_message", "sent")
-        assert await at.fetch("SELECT state FROM sms_network_receipt") == [("held",)]
-        await eventually(lambda: at.centre.counters()["receipts_unmatched_total"] == 1)
-
-
-async def test_a_receipt_that_came_before_its_message_is_about_another_one(house: Any) -> None:
-    """Partners begin their ids anew."""
-    async with house() as at:
-        link, client = await at.network.bound(), await at.bound_client()
-        assert await told(link, "net-1") == Status.OK
-        at.clock.advance(EARLY_SECONDS)
-        await at.until("SELECT state FROM sms_network_receipt", "held")
-        await sent(at, link, client, "net-1")
-        assert await at.fetch("SELECT state FROM sms_message") == [("sent",)]
-        assert await at.fetch("SELECT state FROM sms_network_receipt") == [("held",)]
-
-
-async def test_a_receipt_of_what_nobody_was_told_the_end_of_is_found_by_its_answer(house: Any) -> None:
-    async with house() as at:
-        link, client = await at.network.bound(), await at.bound_client("clinic")
-        request = await early_and_held(at, link, client, "net-1")
-        at.clock.advance(60.0, on_the_wire=True)
-        await at.until("SELECT state FROM sms_message", "in-doubt")
-        at.clock.advance(60.0)
-        await at.until("SELECT state FROM sms_message", "unreported")
-        link.take_message(request, "net-1")
-        await at.until("SELECT COUNT(*) FROM sms_network_receipt", 0)
-        assert await at.fetch("SELECT state FROM sms_message") == [("unreported",)]
-
-
-async def test_a_receipt_that_was_held_is_found_by_an_answer_after_a_restart(house: Any) -> None:
-    async with house() as at:
-        link, client = await at.network.bound(), await at.bound_client()
-        await early_and_held(at, link, client, "net-1")
-    async with house() as at:
-        link = await at.bound_link()
-        at.clock.advance(60.0)
-        request, _ = await link.message()  # sent again
-        link.take_message(request, "net-1")  # by its reference the network knows that it has it
-        await at.until("SELECT state FROM sms_message", "delivered")
-        assert await at.fetch("SELECT COUNT(*) FROM sms_network_receipt") == [(0,)]
-
-
-def test_what_is_held_is_found_by_each_of_its_ids_until_it_is_held_no_more() -> None:
-    index = HeldIndex()
-    index.add("nord", "r2", ("0A1", "7"))
-    index.add("nord", "r1", ("a1", ""))
-    index.add("nord", "r1", ("a1", ""))
-    assert index.find("nord", ["a1"]) == ["r1", "r2"] and index.find("nord", ["a1", "7"]) == ["r1", "r2"]
-    assert index.find("nord", ["7"]) == ["r2"] and index.find("nord", ["", "8"]) == index.find("syd", ["a1"]) == []
-    index.remove("nord", "r2", ("0A1", "7"))
-    assert index.find("nord", ["a1", "7"]) == ["r1"] and "nord" in index and "syd" not in index
-    index.remove("nord", "r1", ("a1", ""))
-    index.remove("nord", "r1", ("a1", ""))
-    assert index.find("nord", ["a1"]) == [] and "nord" not in index
-    for number in range(100):
-        index.add("nord", f"r{number:02}", ("a1",))
-    assert index.find("nord", ["a1"]) == [f"r{number:02}" for number in range(HELD_OF_ONE_ID_MAX)]
 
 
 async def test_a_repeat_is_acknowledged_and_counted_and_a_contradiction_is_kept_as_evidence(house: Any) -> None:

@@ -58,8 +58,6 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (receipts.make_due, {"link": "nord", "keys": ["n"], "now": 1.0}),
     (receipts.try_later, {"receipt": "r", "due_at": 1.0}),
     (receipts.hold_network_receipt, {"receipt": "r", "reason": "", "now": 1.0}),
-    (receipts.held_network_receipts, {"ids": ["r", "s"]}),
-    (receipts.identified, {"message": "a", "given": "n"}),
     (receipts.settle_network_receipt, {"receipt": "r"}),
     (receipts.erase_discarded, {"discarded_before": 1.0, "limit": 10}),
     (quarantine_store.messages, {"party": "", "limit": 10}),
@@ -129,7 +127,7 @@ def test_no_statement_of_the_store_is_left_out() -> None:
     assert {function.__name__ for function in every - named} == {
         "insert", "add", "add_events", "add_network_receipt", "put_route", "routes", "put_habit", "habits",
         "count_kept", "count_waiting", "references", "put_references", "newest", "put", "accepted",
-        "skip_references", "put_part_references", "held_ids",
+        "skip_references", "put_part_references",
     }  # fmt: skip
 
 

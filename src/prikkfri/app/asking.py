@@ -38,9 +38,10 @@ def ask_role(
     headers: Mapping[str, str] | None = None,
     tls: "ssl.SSLContext | None" = None,
 ) -> HttpReply:
-    """What the role at `url` answers; `body` goes as JSON. No proxy is asked. `tls` is needed for https.
+    """What the role at `url` answers; `body` goes as JSON, bytes as the CSV that they are. No proxy is asked.
 
-    Raises `OSError` when nobody answers within `seconds`, `RemoteProtocolError` when what answers does not speak HTTP.
+    `tls` is needed for https. Raises `OSError` when nobody answers within `seconds`, `RemoteProtocolError` when what
+    answers does not speak HTTP.
     """
     parts = urlsplit(url)
     assert parts.hostname
@@ -50,8 +51,8 @@ def ask_role(
         else http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds)
     )
     try:
-        content = None if body is None else json.dumps(body).encode()
-        kind = {} if body is None else {"Content-Type": "application/json"}
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "text/csv" if body is content else "application/json"}
         connection.request(method, path, body=content, headers={**kind, **(headers or {})})
         answer = connection.getresponse()
         return HttpReply(answer.status, answer.read(BODY_BYTES_MAX), answer.getheader("date", ""))

@@ -21,7 +21,8 @@ from typing import Any, Literal
 import msgspec
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.detection import HINTS, Alarm
+from prikkfri.assurance.detection.contacts import STEP as CONTACT
 from prikkfri.assurance.impact import ROUTE
 from prikkfri.assurance.localisation import ClearedValue, Placement
 from prikkfri.assurance.segments import Segment
@@ -188,6 +189,8 @@ class Incident:
             places = (dict(each.segment.values) for each in self.placement.placed)
             return tuple(Segment.of({**place, "service": self.service}) for place in places)
         series = tuple(dict.fromkeys(alarm.segment for alarm in self.alarms))
+        # That people call says of nothing where it is: only of a suspicion that has nothing else.
+        series = tuple(each for each in series if each.get("step") != CONTACT) or series
         return tuple(each for each in series if not any(other != each and other.holds(each) for other in series))
 
 
@@ -215,7 +218,7 @@ def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
         return False
     was_one = incident.confirmed_at is not None and not incident.dismissed
     lately = incident.resolved_at is not None and alarm.raised_at - incident.resolved_at < within_seconds
-    goes_on = incident.open or (was_one and lately and alarm.kind != "plunge")
+    goes_on = incident.open or (was_one and lately and alarm.kind not in HINTS)
     return goes_on and _near(incident, alarm, within_seconds)
 
 
@@ -271,7 +274,7 @@ def stays_dismissed(incident: Incident, alarm: Alarm, *, within_seconds: float) 
         return False
     after = alarm.raised_at - incident.resolved_at
     known = {each.kind for each in incident.alarms}
-    if after >= DISMISSED_SECONDS or (alarm.kind != "plunge" and alarm.kind not in known):
+    if after >= DISMISSED_SECONDS or (alarm.kind not in HINTS and alarm.kind not in known):
         return False
     if alarm.kind == "share" and alarm.seen > incident.dismissed_share + WORSE_SHARE:
         return False
@@ -313,7 +316,7 @@ def document(incident: Incident) -> dict[str, Any]:
 
 def record_alarm(incident: Incident, alarm: Alarm, now: float) -> Incident:
     """Takes one more alarm: a second sign confirms, and one after an all-clear reopens."""
-    if alarm.kind == "plunge" and incident.state == "recovering":
+    if alarm.kind in HINTS and incident.state == "recovering":
         return _noted(incident, Fact("alarm", now, text=alarm.sentence))
     known = any((each.segment, each.kind) == (alarm.segment, alarm.kind) for each in incident.alarms)
     if not known and len(incident.alarms) < SEGMENTS_MAX:
@@ -323,7 +326,8 @@ def record_alarm(incident: Incident, alarm: Alarm, now: float) -> Incident:
     incident = apply_fact(incident, Fact("alarm", now, text=alarm.sentence))
     # When fewer come, all series that count them fall alike: that is one sign.
     signs = {(each.kind, None if each.kind == "plunge" else each.segment.base) for each in incident.alarms}
-    if incident.state == "suspected" and len(signs) > 1:
+    proof = any(kind not in HINTS for kind, _ in signs)
+    if incident.state == "suspected" and len(signs) > 1 and proof:
         incident = apply_fact(incident, Fact("evidence", now, text=f"{len(signs)} signs that count different promises"))
     return incident
 
@@ -345,13 +349,13 @@ def confirm_standing(incident: Incident, standing: Iterable[Alarm], now: float) 
     """Confirms a suspicion whose alarm has not gone away; `standing` are the alarms that stand now.
 
     A fall alone confirms nothing, however long it stands: fewer who come is no promise broken, as far as anybody knows.
-    Programmes end, and nights are quiet.
+    Programmes end, and nights are quiet. Nor does that more people call: they may call about their bill.
     """
     if incident.state != "suspected":
         return incident
     ours = {(alarm.segment, alarm.kind) for alarm in incident.alarms}
     kinds = {alarm.kind for alarm in standing if (alarm.segment, alarm.kind) in ours}
-    if kinds - {"plunge"} and now - incident.opened_at >= CONFIRM_SECONDS:
+    if kinds - HINTS and now - incident.opened_at >= CONFIRM_SECONDS:
         return apply_fact(incident, Fact("evidence", now, text=f"has stood for {now - incident.opened_at:.0f} s"))
     return incident
 
@@ -371,9 +375,9 @@ def confirm_hits(incident: Incident, hits: int, now: float) -> Incident:
     return incident
 
 
-def only_fell(incident: Incident) -> bool:
-    """Whether all that is known is that fewer come."""
-    return all(alarm.kind == "plunge" for alarm in incident.alarms)
+def only_hinted(incident: Incident) -> bool:
+    """Whether all that is known is that fewer come, or that more call."""
+    return all(alarm.kind in HINTS for alarm in incident.alarms)
 
 
 def take_back(incident: Incident, hits: int, sentence: str, now: float) -> Incident:

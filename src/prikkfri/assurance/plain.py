@@ -21,6 +21,7 @@ _STEPS = {
     "canary": "test messages",
     "route": "the way of messages",
     "receipt": "receipts",
+    "contact": "contacts with customer service",
 }
 _LAYERS = {
     "signin": "sign-in",

@@ -23,11 +23,13 @@ from prikkfri.assurance.detection import (
     Alarm,
     SeriesState,
     Settings,
+    contacts,
     shares,
     silence,
     together,
     volumes,
 )
+from prikkfri.assurance.detection.contacts import ContactMoment, ContactRates, KeptContacts
 from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Flags, Floats, Shares, ShareSettings
 from prikkfri.assurance.detection.silence import Silences
 from prikkfri.assurance.detection.together import Sums
@@ -108,6 +110,8 @@ class Watch:
     """... how many come of late, against a minute ago ..."""
     silences: Silences | None = None
     """... and how long they keep quiet at this hour."""
+    contacts: ContactRates | None = None
+    """Who turns to customer service, of those who are active."""
     stopped: Mapping[str, str] = field(default_factory=dict)
     """The ways of messages that somebody has stopped, by link, with its partner."""
     pairing: Pairing | None = None
@@ -117,7 +121,8 @@ class Watch:
     @property
     def standing(self) -> tuple[Alarm, ...]:
         """The alarms that stand now."""
-        return tuple(alarm for _, alarms in sorted(self.raised.items()) for alarm in alarms)
+        calls = () if self.contacts is None else self.contacts.standing
+        return (*(alarm for _, alarms in sorted(self.raised.items()) for alarm in alarms), *calls)
 
     @property
     def rushes(self) -> tuple[Rush, ...]:
@@ -181,6 +186,18 @@ def advance(
     return replace(watch, pairing=pairing, early=tuple(waiting[taken:])), tuple(alarms)
 
 
+def with_contacts(
+    watch: Watch, taken: Iterable[ContactMoment], settings: Settings, *, now: float
+) -> tuple[Watch, list[Alarm]]:
+    """Takes contacts with customer service that have been handed in; returns the alarms that they raise.
+
+    As `advance`, it uses up the watch that it is given.
+    """
+    rates = watch.contacts or ContactRates(settings)
+    alarms = rates.take(taken, now)
+    return replace(watch, contacts=rates), alarms
+
+
 class _Kept(msgspec.Struct):
     """How a watch is kept; before the shares of all were counted together it was the list alone."""
 
@@ -188,6 +205,7 @@ class _Kept(msgspec.Struct):
     shares: dict[str, list[float]]
     silences: silence.KeptSilences | None = None
     volumes: KeptVolumes | None = None
+    contacts: KeptContacts | None = None
     stopped: dict[str, str] = {}
 
 
@@ -199,6 +217,7 @@ def kept(watch: Watch) -> str:
         {} if watch.shares is None else shares.kept(watch.shares),
         None if watch.silences is None else silence.kept(watch.silences),
         None if watch.volumes is None else volumes.kept(watch.volumes),
+        None if watch.contacts is None else contacts.kept(watch.contacts),
         dict(watch.stopped),
     )
     return msgspec.json.encode(document).decode()
@@ -230,6 +249,7 @@ def restored(
         raised={number: state.raised for number, state in enumerate(states) if state.raised},
         shares=shares.restored(numbers) if numbers else None,
         volumes=None if found.volumes is None else volumes.restored(found.volumes, settings),
+        contacts=None if found.contacts is None else contacts.restored(found.contacts, settings),
         silences=silence.restored(quiet, len(states)) if quiet is not None else None,
         stopped=found.stopped,
         pairing=pairing,
@@ -263,6 +283,9 @@ def _one_bucket(
 ) -> tuple[Watch, list[Alarm]]:
     start, end = watch.counted_to, watch.counted_to + settings.bucket_seconds
     buckets = _counted(pairing, due, blind, start, end)
+    rates = watch.contacts or ContactRates(settings)
+    rates.ask(start, ((o.service, o.customer or o.device) for _, o in due if o.observed and (o.customer or o.device)))
+    watch = replace(watch, contacts=rates)
     watch = _with_new_series(
         replace(watch, counted_to=end, stopped=_stopped(watch.stopped, due)), due, buckets, settings
     )

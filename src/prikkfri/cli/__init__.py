@@ -9,6 +9,7 @@ from prikkfri.app.locks import out_of_reach
 from prikkfri.cli import (
     benchmarks,
     checks,
+    contacts,
     incidents,
     keys,
     line,
@@ -87,6 +88,7 @@ application.command()(messages.links)
 application.command()(messages.complaint)
 application.command()(incidents.affected)
 application.command()(incidents.credits)
+application.command()(contacts.contacts)
 application.command()(recordings.detect)
 application.command()(locating.locate)
 application.add_typer(subscribers.commands, name="subscribers")

@@ -18,6 +18,7 @@ from prikkfri.clock import SystemClock
 from prikkfri.config import Config, load
 from prikkfri.errors import PrikkfriError
 from prikkfri.simulation.canary_phones import CanaryPhones
+from prikkfri.simulation.customer_service import CustomerService
 from prikkfri.simulation.demo import (
     PARTNER_CANARIES,
     PARTNER_PEOPLE,
@@ -58,10 +59,14 @@ ANSWER = "Takk for svaret! Vi har notert det."
 REPLIES = ("BYTT", "Tusen takk!", "Kan dere ringe på? 😊", "Ikke hjemme før 18")
 
 
-async def watch(viewer: Viewer, channels: tuple[str, ...], lots: random.Random) -> None:
-    """Signs in, watches for a while, switches channel now and then, comes back later."""
+async def watch(
+    viewer: Viewer, channels: tuple[str, ...], lots: random.Random, customer_service: CustomerService
+) -> None:
+    """Signs in, watches for a while, switches channel now and then, comes back later; calls when they do not get in."""
     while True:
-        await viewer.sign_in(give_up_at=viewer.clock.now() + 60)
+        asked = await viewer.sign_in(give_up_at=viewer.clock.now() + 60)
+        if not asked.got_at:
+            customer_service.call("television", "cannot sign in", viewer.person.subscriber_id)
         channel = lots.choice(channels)
         leave_at = viewer.clock.now() + lots.uniform(0.5, 1.5) * SESSION_SECONDS
         while viewer.clock.now() < leave_at:
@@ -156,11 +161,15 @@ async def live(config: Config) -> None:
     say_ready()
     async with open_session() as http, asyncio.TaskGroup() as tasks:
         channels = await _channels(http, addresses.playout)
+        key = command_key(config.home, "assurance")
+        customer_service = CustomerService(http, addresses.assurance, key, SystemClock())
+        tasks.create_task(customer_service.work())
+        tasks.create_task(customer_service.be_asked(lots))
         for number, person in enumerate(persons[1 : VIEWERS + 1]):
             device = device_pseudonym(number, seed=0)
             viewer = Viewer(person, device, PASSWORD, http, addresses, SystemClock())
             may_watch = tuple(channel for channel, package in channels.items() if package in person.packages)
-            tasks.create_task(watch(viewer, may_watch, lots))
+            tasks.create_task(watch(viewer, may_watch, lots, customer_service))
         partners = partners_of(config)
         for port, partner in partners.items():
             theirs = partner.numbers(PARTNER_PEOPLE, PARTNER_CANARIES)

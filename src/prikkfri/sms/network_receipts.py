@@ -1,6 +1,6 @@
 """What a network tells of a message: of which one, and how long a receipt waits that fits none yet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -9,10 +9,9 @@ from prikkfri.protocols.smpp.receipt import MessageState
 from prikkfri.sms.intake import ReceiptDelivery
 from prikkfri.sms.lifecycle import ENDED, DeliveryState
 from prikkfri.sms.messages import network_state, reference_of
-from prikkfri.sms.receipt_ids import ALL, Match, MismatchReason, Reading, fold, match
+from prikkfri.sms.receipt_ids import Match, MismatchReason, Reading, match
 
 NO_REFERENCE = -1
-HELD_OF_ONE_ID_MAX = 20
 _STATES = {int(state): state for state in MessageState}
 _TOLD = frozenset({DeliveryState.DELIVERED, DeliveryState.UNDELIVERABLE, DeliveryState.REJECTED})
 """Ends that a network has told, and does not take back."""
@@ -75,41 +74,6 @@ def receipt_id(now: float, number: int, entropy: bytes) -> str:
     return f"r{int(now * 1000):011x}{number % 0x1000000:06x}{entropy.hex()}"
 
 
-class HeldIndex:
-    """Which receipts are held, by link and by the folded ids that they bear.
-
-    Every answer of a link is looked up in it, however many are held. About 300 octets for each; of one id the first
-    `HELD_OF_ONE_ID_MAX`.
-    """
-
-    def __init__(self) -> None:
-        self._links: dict[str, dict[str, tuple[str, ...]]] = {}
-
-    def __contains__(self, link: str) -> bool:
-        return link in self._links
-
-    def add(self, link: str, receipt: str, identities: Iterable[str]) -> None:
-        by_key = self._links.setdefault(link, {})
-        for key in {fold(each) for each in identities if each}:
-            before = by_key.get(key, ())
-            if receipt not in before and len(before) < HELD_OF_ONE_ID_MAX:
-                by_key[key] = (*before, receipt)
-
-    def find(self, link: str, keys: Iterable[str]) -> list[str]:
-        """The receipts of a link that bear one of these folded ids, in the order in which they came."""
-        by_key = self._links.get(link, {})
-        return sorted({receipt for key in keys for receipt in by_key.get(key, ())})
-
-    def remove(self, link: str, receipt: str, identities: Iterable[str]) -> None:
-        by_key = self._links.get(link, {})
-        for key in {fold(each) for each in identities if each}:
-            left = tuple(each for each in by_key.pop(key, ()) if each != receipt)
-            if left:
-                by_key[key] = left
-        if not by_key:
-            self._links.pop(link, None)
-
-
 class KnownMessage(NamedTuple):
     """A message that a link has taken, by the folded id that it gave; `store.known` follows the order."""
 
@@ -118,14 +82,6 @@ class KnownMessage(NamedTuple):
     recipient: str
     state: str
     sent_at: float
-
-
-class IdentifiedMessage(NamedTuple):
-    known: KnownMessage
-    """By the id of the answer."""
-    bears_it: bool
-    """False: an answer to another attempt has given it another, or it had ended."""
-    accepted_at: float
 
 
 class ReceiptMatch(msgspec.Struct, frozen=True, gc=False):
@@ -159,20 +115,6 @@ def find(
         return found
     [message] = [each for each in known if each.message == found.message]
     return ReceiptMatch(found.message, DeliveryState(message.state), message.sent_at, found)
-
-
-def find_copy(receipt: NetworkReceipt, identified: IdentifiedMessage) -> ReceiptMatch | None:
-    """The message of which a receipt is about one of several copies: sent again in doubt, it bears another's id.
-
-    Only what agrees: that one copy was not delivered says nothing of the others.
-    """
-    found = find(receipt, [identified.known], ALL)
-    if isinstance(found, MismatchReason):
-        return None
-    if found.ended:
-        return None if contradiction(receipt, found) else found
-    came = network_state(receipt.state) is DeliveryState.DELIVERED and found.state is not DeliveryState.WAITING
-    return found if came else None
 
 
 def contradiction(receipt: NetworkReceipt, found: ReceiptMatch) -> str:

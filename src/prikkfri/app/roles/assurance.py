@@ -211,7 +211,14 @@ async def build(config: Config, clock: Clock) -> Role:
 
     commanded = personal_http.application(personal, people, command_key=command_key(config.home, "assurance"))
     to_customers = dict.fromkeys((customers.PATH, openapi.PATH), for_customers)
-    elsewhere = {**to_customers, **dict.fromkeys(personal_http.PATHS, commanded)}
+    handed_in = customers.contacts_application(
+        response.register, command_key=command_key(config.home, "assurance"), clock=clock, zone=zone
+    )
+    elsewhere = {
+        **to_customers,
+        **dict.fromkeys(personal_http.PATHS, commanded),
+        customers.CONTACTS_PATH: handed_in,
+    }
 
     async def edge(scope: Scope, receive: Receive, send: Send) -> None:
         await elsewhere.get(scope.get("path", ""), console)(scope, receive, send)

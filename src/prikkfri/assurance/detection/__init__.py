@@ -1,6 +1,7 @@
 """From the counts of series to alarms."""
 
 from prikkfri.assurance.detection.series import (
+    HINTS,
     ODDS_RATIOS,
     SECONDS_PER_YEAR,
     SERIES_MAX,
@@ -16,6 +17,7 @@ from prikkfri.assurance.detection.series import (
 )
 
 __all__ = [
+    "HINTS",
     "ODDS_RATIOS",
     "SECONDS_PER_YEAR",
     "SERIES_MAX",

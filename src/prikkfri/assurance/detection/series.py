@@ -48,14 +48,17 @@ HEAVIEST_ENDING = 1
 """An alarm stands by no heavier alternative: that of a refusal of everybody would end with a second of rest."""
 VOLUME_WINDOWS = 3
 """Over so many lengths a fall is looked for (`counts.py`)."""
-TESTS = len(ODDS_RATIOS) + 3 + VOLUME_WINDOWS
+TESTS = len(ODDS_RATIOS) + 4 + VOLUME_WINDOWS
 """That may raise an alarm in each series: these, that of a plunge, the e-detector of all shares (`shares.py`), that of
-silence (`silence.py`), and that of a fall over each length (`volumes.py`)."""
+silence (`silence.py`), and that of a fall over each length (`volumes.py`); and in all services together that of
+contacts (`contacts.py`)."""
 
 _EVERYTHING = Segment()
 
-Kind = Literal["share", "plunge", "told"]
+Kind = Literal["share", "plunge", "contacts", "told"]
 """`told`: no test of ours, but a role that saw it with its own eyes and acted."""
+HINTS: frozenset[Kind] = frozenset({"plunge", "contacts"})
+"""Of these none says that a promise was broken: alone they confirm nothing, and nobody outside hears of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +118,14 @@ class Alarm:
     """The log-likelihood ratio, in nats."""
     threshold: float
     text: str = ""
-    """What was told; of a silence, for how long nothing has come."""
+    """What was told; of a silence, for how long nothing has come; of contacts, how many."""
 
     @property
     def sentence(self) -> str:
         if self.kind == "told":
             return f"{self.segment}: {self.text}"
+        if self.kind == "contacts":
+            return f"{self.segment}: {self.text} ({self.promises:.0f} active, threshold {self.threshold:.0f})"
         if self.kind == "share":
             return (
                 f"{self.segment}: {self.seen:.1%} broken of {self.promises:.0f} promises, ordinarily {self.level:.2%}"

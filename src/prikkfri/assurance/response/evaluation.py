@@ -90,7 +90,7 @@ def evaluate(incident: Incident, history: History, grounds: EvaluationContext, *
     incident = incidents.confirm_hits(incident, hits, now)
     quiet = not {alarm.segment for alarm in incident.alarms} & {alarm.segment for alarm in grounds.standing}
     # What has fallen for good is ordinary again when its alarm has gone: the crowd has left.
-    left = incidents.only_fell(incident) and now - incident.opened_at >= grounds.criteria.hold_seconds
+    left = incidents.only_hinted(incident) and now - incident.opened_at >= grounds.criteria.hold_seconds
     if quiet and (judged.over or left):
         incident = incidents.take_back(incident, hits, judged.sentence, now)
     incident = _moved(incident, judged, now, settled_after_seconds=grounds.criteria.hold_seconds)

@@ -1,13 +1,20 @@
-"""Was I hit? What a customer who is signed in may ask of incident response, from the viewer's pages."""
+"""Was I hit? What a customer who is signed in may ask of incident response, from the viewer's pages.
+
+And contacts with customer service, which the operator's own system hands in with the command key of assurance.
+"""
 
 import asyncio
 from dataclasses import asdict, dataclass
+from datetime import tzinfo
 from typing import Any
 
 from prikkfri.assurance import status
 from prikkfri.assurance.response.announcements.service import Announcements, CustomerIncident
+from prikkfri.assurance.response.register.service import IncidentRegister
+from prikkfri.assurance.response.tables import contacts_of
 from prikkfri.assurance.response.timing import TIMING, Timing
-from prikkfri.errors import StorageError
+from prikkfri.clock import Clock
+from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols import openapi
 from prikkfri.protocols.asgi import (
     Application,
@@ -23,6 +30,9 @@ from prikkfri.storage.device_tokens import DeviceTokens
 
 PATH = "/was-i-hit"
 RETRY_AFTER_SECONDS = 10.0
+CONTACTS_PATH = "/contacts/taken"
+CONTACTS_BYTES_MAX = 1_000_000
+REFUSED_SHOWN_MAX = 5
 
 _BUSY = refusal(503, "overloaded", "Very many ask just now; please try again.", retry_after_s=RETRY_AFTER_SECONDS)
 _SILENT = refusal(503, "database-unavailable", "This cannot be looked up now.", retry_after_s=RETRY_AFTER_SECONDS)
@@ -103,6 +113,29 @@ def application(
 
     routes = [Route("GET", PATH, was_hit), openapi.route(described(public_url))]
     return edge(routes, cors=cross_origin(viewer_origin, credentials=False))
+
+
+def contacts_application(register: IncidentRegister, *, command_key: str, clock: Clock, zone: tzinfo) -> Application:
+    """`POST /contacts/taken` with CSV as `tables.contacts_of` reads it; those that are known change nothing."""
+
+    async def taken(request: Request) -> HttpResponse:
+        try:
+            text = (await request.body()).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return refusal(400, "bad-request", "It is not UTF-8.")
+        found = contacts_of(text, now=clock.now(), zone=zone)
+        if not found.found and found.refused:
+            line, why = found.refused[0]
+            return refusal(422, "not-accepted", f"line {line}: {why}")
+        try:
+            new = await register.add_contacts(found.found) if found.found else 0
+        except (StorageError, InDoubt):  # what is taken twice is taken once
+            return _SILENT
+        examples = [{"line": line, "why": why} for line, why in found.refused[:REFUSED_SHOWN_MAX]]
+        told = {"found": len(found.found), "new": new, "refused": len(found.refused), "examples": examples}
+        return HttpResponse(200, told)
+
+    return edge([Route("POST", CONTACTS_PATH, taken, body_bytes_max=CONTACTS_BYTES_MAX, key=command_key)])
 
 
 def _shown(each: CustomerIncident) -> Hit:

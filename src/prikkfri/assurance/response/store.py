@@ -299,16 +299,26 @@ async def mark_notified(transaction: Transaction, key: str, message: str, now: f
     )
 
 
-async def add_contacts(transaction: Transaction, contacts: Iterable[Contact]) -> int:
-    """Takes contacts in; one that is known by its id changes nothing. Returns how many were new."""
-    added = 0
+async def add_contacts(transaction: Transaction, contacts: Iterable[Contact]) -> list[Contact]:
+    """Takes contacts in; one that is known by its id changes nothing. Returns those that were new."""
+    added: list[Contact] = []
     for contact in contacts:
-        added += await transaction.execute(
+        new = await transaction.execute(
             "INSERT INTO contact (id, at, service, kind, channel) VALUES (:id, :at, :service, :kind, :channel)"
             " ON CONFLICT (id) DO NOTHING",
             asdict(contact),
         )
+        added += [contact] * new
     return added
+
+
+async def contacts_since(queries: Queries, since: float, *, most: int) -> list[Contact]:
+    """The first of those from then on, in order."""
+    rows = await queries.fetch(
+        "SELECT id, at, service, kind, channel FROM contact WHERE at >= :since ORDER BY at, id LIMIT :most",
+        {"since": since, "most": most},
+    )
+    return [Contact(*row) for row in rows]
 
 
 async def contact_counts(

@@ -1,7 +1,4 @@
-"""Quarantine: messages that are not what was sealed, and receipts that fit none.
-
-Nothing leaves it but by a person, and a receipt also by the answer, however late, that names its message.
-"""
+"""Quarantine: messages that are not what was sealed, and receipts that fit none. Nothing leaves it but by a person."""
 
 from collections.abc import Sequence
 
@@ -114,8 +111,7 @@ class Quarantine:
             found = await store.receipt(tx, identity)
             if found is None or not await store.discard_receipt(tx, identity, by=by, now=now):
                 return None, settling
-            receipt = found.receipt
-            self._receipts.free(settling, receipt.link, receipt.id, receipt.identities)
+            settling.held[found.receipt.link] -= 1
             return QuarantineResult(), settling
 
         done, settling = await self._shared.database.write(work)
@@ -131,11 +127,10 @@ class Quarantine:
             lambda tx: store.discard_receipts(tx, link, by=by, now=now, limit=most)
         )
         settling = ReceiptResult()
-        for receipt, *identities in found:
-            self._receipts.free(settling, link, receipt, identities)
+        settling.held[link] -= found
         self._receipts.tell(settling)
-        log.warning("%d receipts of link %s in quarantine are discarded by %s", len(found), link, by)
-        return len(found)
+        log.warning("%d receipts of link %s in quarantine are discarded by %s", found, link, by)
+        return found
 
     async def _free(self, tx: Transaction, held: HeldMessage, by: str, now: float) -> Party | Hindrance:
         to = way_out(held.message, self._shared.sealer, self._shared.routes, now)

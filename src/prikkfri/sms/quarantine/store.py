@@ -94,13 +94,12 @@ async def discard_receipt(tx: Transaction, identity: str, *, by: str, now: float
     return bool(rows)
 
 
-async def discard_receipts(
-    tx: Transaction, link: str, *, by: str, now: float, limit: int
-) -> list[tuple[str, str, str]]:
-    """All of a link, `limit` at most: (receipt, its id and the other)."""
-    return await tx.fetch(
+async def discard_receipts(tx: Transaction, link: str, *, by: str, now: float, limit: int) -> int:
+    """All of a link, `limit` at most; returns how many these were."""
+    rows = await tx.fetch(
         f"UPDATE sms_network_receipt SET {_DISCARD_RECEIPT.put}, changed_at = :now, changed_by = :by WHERE id IN"
         f" (SELECT id FROM sms_network_receipt WHERE {_DISCARD_RECEIPT.where} AND link = :link ORDER BY changed_at"
-        " LIMIT :limit) RETURNING id, next_hop_id, other_id",
+        " LIMIT :limit) RETURNING id",
         {"link": link, "by": by, "now": now, "limit": limit},
     )
+    return len(rows)

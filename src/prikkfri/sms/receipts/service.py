@@ -2,9 +2,8 @@
 
 A network's receipt is matched in the transaction that stores it. One that fits no message then is kept, and answered
 all the same: it may have come before the answer that names its message. It is looked at again when such an answer
-comes, and now and then; when it has waited for long enough it is held in quarantine. An answer that comes later than
-that finds it there, in the transaction that stores the answer. Of one id the first to come is the first to be looked
-at.
+comes, and now and then; when it has waited for long enough it is held in quarantine. Of one id the first to come is
+the first to be looked at.
 """
 
 import asyncio
@@ -22,7 +21,6 @@ from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Ending, network_state, reference_of
 from prikkfri.sms.network_receipts import (
     NO_REFERENCE,
-    HeldIndex,
     KnownMessage,
     NetworkReceipt,
     ReceiptMatch,
@@ -30,7 +28,6 @@ from prikkfri.sms.network_receipts import (
     contradiction,
     contradicts,
     find,
-    find_copy,
     is_named,
     next_try,
     receipt_id,
@@ -67,8 +64,6 @@ class ReceiptResult:
     waiting: Counter[str] = field(default_factory=Counter)
     """By link, how many more wait than before."""
     held: Counter[str] = field(default_factory=Counter)
-    freed: list[tuple[str, str, Sequence[str]]] = field(default_factory=list)
-    """What is held no more: link, receipt, its ids."""
     misfits: Counter[str] = field(default_factory=Counter)
     """By link, receipts that fit another number, or contradict what was told before."""
     found: dict[str, str] = field(default_factory=dict)
@@ -89,22 +84,16 @@ class Receipts:
         self._habits: dict[str, Habit] = {}
         self._waiting: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
-        self._held_index = HeldIndex()
-        """It may name such as are held no more, and none that is held is missing."""
         self._numbers = count()
         self._due = asyncio.Event()
         self._told_at: dict[tuple[str, str], float] = {}
         self._complaining: set[str] = set()
 
     async def recover(self) -> None:
-        async def work(
-            queries: Queries,
-        ) -> tuple[dict[str, Habit], dict[str, tuple[int, int]], list[tuple[str, str, str, str]]]:
-            return await store.habits(queries), await store.count_kept(queries), await store.held_ids(queries)
+        async def work(queries: Queries) -> tuple[dict[str, Habit], dict[str, tuple[int, int]]]:
+            return await store.habits(queries), await store.count_kept(queries)
 
-        self._habits, kept, held_ids = await self._shared.database.read(work)
-        for name, receipt, *identities in held_ids:
-            self._held_index.add(name, receipt, identities)
+        self._habits, kept = await self._shared.database.read(work)
         for link, (waiting, held) in kept.items():
             self._waiting[link], self._held[link] = waiting, held
 
@@ -179,39 +168,11 @@ class Receipts:
         settling.waiting[link] += 1
         return True
 
-    async def answers_came(
-        self, tx: Transaction, settling: ReceiptResult, link: str, answers: Sequence[tuple[str, str]], now: float
-    ) -> None:
-        """What waits for one of these ids is due; what is held for one is looked at. `answers`: (message, id)."""
-        if not self._waiting[link] and link not in self._held_index:
-            return
-        keys = expected_ids([given for _, given in answers if given])
+    async def answers_came(self, tx: Transaction, link: str, next_hop_ids: Iterable[str], now: float) -> None:
+        """What waits for one of these ids is due."""
         if self._waiting[link]:
-            await store.make_due(tx, link, keys, now=now)
+            await store.make_due(tx, link, expected_ids([each for each in next_hop_ids if each]), now=now)
             self._due.set()
-        if self._held_index.find(link, keys):
-            for message, given in answers:
-                await self._answer_held(tx, settling, link, message, given, now)
-
-    async def _answer_held(
-        self, tx: Transaction, settling: ReceiptResult, link: str, message: str, given: str, now: float
-    ) -> None:
-        """Settles what is held for the id that an answer has given a message, and came after the message had."""
-        found = self._held_index.find(link, expected_ids([given] if given else []))
-        for receipt in await store.held_network_receipts(tx, found):
-            await self._end(tx, settling, now)
-            identified = await store.identified(tx, message, given)
-            if identified is None or receipt.came_at < identified.accepted_at:
-                continue
-            about: str | None = None
-            if identified.bears_it:
-                about = await self.release(tx, settling, receipt, now)
-            elif (match := find_copy(receipt, identified)) is not None:
-                about = message
-                await self._fit(tx, settling, receipt, match, now)
-                await self._settle_held(tx, settling, receipt)
-            if about is not None:
-                await messages.add_events(tx, [(about, Step(now, "receipt-released", "its answer came late"))])
 
     async def release(
         self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float
@@ -219,17 +180,9 @@ class Receipts:
         """Looks once more at a receipt that is held; the message that it has found."""
         if await self._look(tx, settling, receipt, now, last=True) is not None:
             return None
-        await self._settle_held(tx, settling, receipt)
-        return settling.found[receipt.id]
-
-    async def _settle_held(self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt) -> None:
         await store.settle_network_receipt(tx, receipt.id)
-        self.free(settling, receipt.link, receipt.id, receipt.identities)
-
-    def free(self, settling: ReceiptResult, link: str, receipt: str, identities: Sequence[str]) -> None:
-        """A receipt is held no more."""
-        settling.held[link] -= 1
-        settling.freed.append((link, receipt, identities))
+        settling.held[receipt.link] -= 1
+        return settling.found[receipt.id]
 
     async def _look_again(self) -> int:
         """At those that are due, `BATCH` at most; returns how many these were."""
@@ -257,8 +210,6 @@ class Receipts:
             await store.settle_network_receipt(tx, receipt.id)
         elif last:
             await store.hold_network_receipt(tx, receipt.id, reason=why, now=now)
-            self._learn(settling, receipt.link, why)
-            self._held_index.add(receipt.link, receipt.id, receipt.identities)  # an answer may come before it is stored
             settling.misfits[receipt.link] += why is MismatchReason.OTHER_NUMBER
             settling.held[receipt.link] += 1
         else:
@@ -276,7 +227,7 @@ class Receipts:
     ) -> MismatchReason | None:
         """Does what a receipt says where it fits a message (None), else says why it fits none.
 
-        `last`: whatever the link has taught, its ids are read in every way.
+        `last`: whatever the link has taught, its ids are read in every way, and it is learnt from what that comes to.
         """
         link = receipt.link
         setting, habit = self._settings.get(link), settling.habits.get(link) or self.habit(link)
@@ -308,21 +259,17 @@ class Receipts:
                 self._note(settling, receipt, ReceiptMatch(message, DeliveryState.IN_DOUBT, now, Match(message, None)))
                 return None
         if isinstance(found, ReceiptMatch):
-            await self._fit(tx, settling, receipt, found, now)
+            self._learn(settling, link, habit, found.match)
+            self._note(settling, receipt, found)
+            if not found.ended:
+                await self._settle(tx, settling, receipt, found.message, now)
+            elif what := contradiction(receipt, found):
+                settling.contradicted.append(what)
+                await store.add_contradiction(tx, found.message, what, now=now)
             return None
+        if last:
+            self._learn(settling, link, habit, found)
         return found
-
-    async def _fit(
-        self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, found: ReceiptMatch, now: float
-    ) -> None:
-        """Does what a receipt says of the message that it has found."""
-        self._learn(settling, receipt.link, found.match)
-        self._note(settling, receipt, found)
-        if not found.ended:
-            await self._settle(tx, settling, receipt, found.message, now)
-        elif what := contradiction(receipt, found):
-            settling.contradicted.append(what)
-            await store.add_contradiction(tx, found.message, what, now=now)
 
     def _note(self, settling: ReceiptResult, receipt: NetworkReceipt, found: ReceiptMatch) -> None:
         settling.found[receipt.id] = found.message
@@ -337,8 +284,7 @@ class Receipts:
         read = [read_recipient(each, 0, numbering) for each in written]
         return list(dict.fromkeys(each.text for each in read if each is not None))
 
-    def _learn(self, settling: ReceiptResult, link: str, found: Match | MismatchReason) -> None:
-        habit = settling.habits.get(link) or self.habit(link)
+    def _learn(self, settling: ReceiptResult, link: str, habit: Habit, found: Match | MismatchReason) -> None:
         new = learn(habit, found)
         if new != habit:
             settling.habits[link] = new
@@ -398,8 +344,6 @@ class Receipts:
         self._habits |= settling.habits
         self._waiting += settling.waiting
         self._held += settling.held
-        for freed in settling.freed:
-            self._held_index.remove(*freed)
         held = sum(found for found in settling.held.values() if found > 0)
         self._shared.counters.receipts_unmatched += held
         for link, found in settling.held.items():

@@ -13,7 +13,7 @@ from prikkfri.sms.lifecycle import (
     ReceiptEvent,
 )
 from prikkfri.sms.messages import RECEIPT_STATES, DueReceipt
-from prikkfri.sms.network_receipts import IdentifiedMessage, KnownMessage, NetworkReceipt
+from prikkfri.sms.network_receipts import KnownMessage, NetworkReceipt
 from prikkfri.sms.receipt_ids import Habit, fold
 from prikkfri.sms.store import RECEIPT_WANTED
 from prikkfri.storage import Queries, Transaction, named_sets, named_values
@@ -34,7 +34,6 @@ _HOLD = NETWORK_RECEIPT.change(NetworkReceiptEvent.HOLD)
 _FIELDS = NetworkReceipt._fields
 NETWORK_RECEIPT_COLUMNS = ", ".join(_FIELDS)
 _WAITS = f"state = '{NetworkReceiptState.WAITING}'"
-_HELD = f"state = '{NetworkReceiptState.HELD}'"
 
 
 async def end_submission(tx: Transaction, submission: str, *, now: float) -> DeliveryState | None:
@@ -177,34 +176,6 @@ async def hold_network_receipt(tx: Transaction, receipt: str, *, reason: str, no
         f" WHERE id = :id AND {_HOLD.where}",
         {"id": receipt, "reason": reason, "now": now},
     )
-
-
-async def held_ids(queries: Queries) -> list[tuple[str, str, str, str]]:
-    """(link, receipt, its id and the other) of all that are held: once, when the centre starts."""
-    return await queries.fetch(
-        f"SELECT link, id, next_hop_id, other_id FROM sms_network_receipt WHERE {_HELD} ORDER BY changed_at, id"
-    )
-
-
-async def held_network_receipts(queries: Queries, ids: Sequence[str]) -> list[NetworkReceipt]:
-    """Those of these that are held still, in the order in which they came."""
-    rows: list[tuple[object, ...]] = []
-    for listed, named in named_sets(ids):
-        rows += await queries.fetch(
-            f"SELECT {NETWORK_RECEIPT_COLUMNS} FROM sms_network_receipt WHERE id IN ({listed}) AND {_HELD}", named
-        )
-    return [NetworkReceipt(*row) for row in sorted(rows)]  # type: ignore[arg-type]
-
-
-async def identified(queries: Queries, message: str, given: str) -> IdentifiedMessage | None:
-    """The message to which an answer has just given an id; None when it is erased by now."""
-    row = await queries.fetch_one(
-        "SELECT recipient, state, sent_at, next_hop_key, accepted_at FROM sms_message WHERE id = :id", {"id": message}
-    )
-    if row is None:
-        return None
-    key = fold(given)
-    return IdentifiedMessage(KnownMessage(message, key, *row[:3]), row[3] == key, row[4])
 
 
 async def settle_network_receipt(tx: Transaction, receipt: str) -> None:

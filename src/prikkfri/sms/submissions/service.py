@@ -112,7 +112,7 @@ class Submissions:
             shared.journal.record(tx, *intake.outcomes)
             settling = ReceiptResult(await store.end(tx, intake.ended, now=now))
             if party.kind == "link":
-                await self._receipts.answers_came(tx, settling, party.name, intake.sent, now)
+                await self._receipts.answers_came(tx, party.name, [identity for _, identity in intake.sent], now)
             refused = await self._receipts.take(tx, settling, party.name, intake.told, now)
             await self._receipts.record(tx, settling, now)
             return refused, settling

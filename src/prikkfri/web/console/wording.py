@@ -311,6 +311,8 @@ def entry_text(entry: Entry, incident: Incident) -> tuple[str, str]:
     where = plain.place(alarm.segment)
     if alarm.kind == "told":
         return f"{where}: {alarm.text}", ""
+    if alarm.kind == "contacts":
+        return alarm.text, entry.text
     said = (
         f"{alarm.seen:.0%} fail" if alarm.kind == "share" else f"{alarm.seen:.2g} a second where {alarm.level:.2g} come"
     )

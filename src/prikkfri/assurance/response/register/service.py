@@ -47,6 +47,8 @@ class IncidentRegister:
         """Those of which nothing more is to be known than that what they were about was not usual."""
         self.lists: dict[str, tuple[Mapping[str, Hit], tuple[int, int, int]]] = {}
         """Who stands on each incident's list in the database, by person; without one that is not known."""
+        self.new_contacts: list[Contact] = []
+        """Contacts that have been stored, and that the watch has not taken yet."""
         self.acting = asyncio.Lock()
         self.erasures = 0
         """Customers erased since the start: a look that began before one would write their names again."""
@@ -163,7 +165,9 @@ class IncidentRegister:
 
     async def add_contacts(self, contacts: Sequence[Contact]) -> int:
         """Takes in contacts with customer service; returns how many were new."""
-        return await self._database.write(lambda t: store.add_contacts(t, contacts))
+        new = await self._database.write(lambda t: store.add_contacts(t, contacts))
+        self.new_contacts += new
+        return len(new)
 
     async def outcomes(self, since: float, until: float, *, service: str = "", step: str = "") -> list[Outcome]:
         """In the order of time; read in parts, so that many hold nobody up."""

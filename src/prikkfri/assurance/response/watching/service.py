@@ -16,6 +16,7 @@ from datetime import datetime, tzinfo
 from prikkfri.assurance import incidents, watching
 from prikkfri.assurance.detection import SECONDS_PER_YEAR, Alarm
 from prikkfri.assurance.detection import Settings as Detection
+from prikkfri.assurance.detection.contacts import LATE_SECONDS, ContactMoment
 from prikkfri.assurance.detection.volumes import Rush
 from prikkfri.assurance.incidents import Fact
 from prikkfri.assurance.response import assessing, store
@@ -30,6 +31,8 @@ from prikkfri.storage import Database
 
 log = logging.getLogger("prikkfri.assurance")
 
+CONTACTS_MAX = 20_000
+"""That are read again after a restart."""
 SAME_SECONDS = 10.0
 """Counted again after a restart, an alarm is raised at the same moment, but for what came late the first time."""
 
@@ -84,8 +87,14 @@ class SeriesWatch:
         """Goes on where an earlier run has stopped, or learns levels from the last half hour."""
         now = self._clock.now()
         kept = await self._database.read(store.watch)
+        self._register.new_contacts = []
         if kept is not None and now - kept[0] < self._timing.relearn_seconds:
             await self._count_on(*kept, now)
+            since = self._watch.contacts.counted_to if self._watch.contacts is not None else 0.0
+            since = max(since, now - LATE_SECONDS)
+            self._register.new_contacts = await self._database.read(
+                lambda q: store.contacts_since(q, since, most=CONTACTS_MAX)
+            )
         else:
             await self._relearn(now, kept[1] if kept is not None else "")
 
@@ -104,6 +113,12 @@ class SeriesWatch:
         self._watch, alarms = self._replayed(since, now)
         told = [alarm for outcome in since if (alarm := assessing.sign(outcome))]
         self._raised += [alarm for alarm in (*told, *alarms) if not self._is_known(alarm, within_seconds=SAME_SECONDS)]
+
+    def _take_contacts(self, now: float) -> list[Alarm]:
+        contacts, self._register.new_contacts = self._register.new_contacts, []
+        moments = [ContactMoment(each.service, each.at) for each in contacts]
+        self._watch, alarms = watching.with_contacts(self._watch, moments, self._detection, now=now)
+        return alarms
 
     async def _relearn(self, now: float, document: str) -> None:
         """`document`: what was kept too long ago to be counted on from; of weeks it still tells."""
@@ -138,6 +153,7 @@ class SeriesWatch:
         arrived, self._arrived = self._arrived, []
         until = now - self._timing.settling_seconds
         self._watch, alarms = self._advance(arrived, until=until, blind=self._around.blind())
+        alarms = (*alarms, *self._take_contacts(now))
         told = [alarm for _, outcome in arrived if (alarm := assessing.sign(outcome))]
         self._raised += (*told, *alarms)
         async with self._register.acting:
