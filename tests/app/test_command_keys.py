@@ -71,9 +71,11 @@ async def test_passes_of_a_new_key_sign_in_and_those_of_the_old_one_do(
     async def passed(client: httpx.AsyncClient, door: str, device: str) -> str:
         body = {"device": device, "secret": "s" * 43}
         origin = {"origin": machines.config("b").roles.viewer.url}
-        found = (await client.post(f"{door}/enter", json=body, headers=origin)).json()
-        assert "admitted" in found, found
-        return str(found["admitted"])
+
+        async def admitted() -> str:  # a door that has been late itself turns some back for a moment
+            return str((await client.post(f"{door}/enter", json=body, headers=origin)).json().get("admitted", ""))
+
+        return await eventually(admitted, what="the door to let in")
 
     async with (
         machines.running("a", "signin") as signin,

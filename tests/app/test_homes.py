@@ -1,6 +1,5 @@
 """A home that is missing, that is no folder, or on which nothing runs: every command says so, and makes nothing."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 from prikkfri.cli import application
 from prikkfri.errors import PrikkfriError, UsageError
 from prikkfri.simulation.demo import configuration
+from prikkfri.simulation.installation import free_ports
 from prikkfri.storage.keys import command_key
 
 READERS = {
@@ -128,8 +128,7 @@ def test_a_home_on_which_no_centre_has_run_has_no_key_and_is_given_none(tmp_path
 def test_a_centre_that_does_not_run_is_named_with_how_to_start_it(tmp_path: Path, command: list[str]) -> None:
     command_key(tmp_path, "sms")
     account = '[[sms.accounts]]\nsystem_id = "shop"\npassword = "secret"\nsenders = ["*"]\n'
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+    [port] = free_ports(1)
     (tmp_path / "prikkfri.toml").write_text(f"{account}[roles.sms]\nport = {port}\n")
     error = refusal(command, tmp_path)
     assert not isinstance(error, UsageError)
@@ -140,8 +139,7 @@ def test_a_centre_that_does_not_run_is_named_with_how_to_start_it(tmp_path: Path
 @pytest.mark.parametrize("command", ASKERS_OF_THE_DOOR.values(), ids=ASKERS_OF_THE_DOOR)
 def test_a_door_that_does_not_run_is_named_with_how_to_start_it(tmp_path: Path, command: list[str]) -> None:
     command_key(tmp_path, "door")
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+    [port] = free_ports(1)
     (tmp_path / "prikkfri.toml").write_text(f"[roles.door]\nport = {port}\n")
     error = refusal(command, tmp_path)
     assert not isinstance(error, UsageError)

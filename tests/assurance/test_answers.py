@@ -3,6 +3,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from prikkfri.assurance import plain
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS, IncidentFacts, Load, answer_sheet, headline
@@ -124,7 +125,8 @@ def test_the_list_says_who_is_not_on_it_for_certain() -> None:
     known = whole(NINE + 300)
     assert known.impact is not None
     hits = [
-        replace(hit, customer="" if n < 3 else hit.customer, observed=n < 38) for n, hit in enumerate(known.impact.hits)
+        structs.replace(hit, customer="" if n < 3 else hit.customer, observed=n < 38)
+        for n, hit in enumerate(known.impact.hits)
     ]
     listed = replace(known.impact, hits=tuple(hits), asked=1_234, unsettled=1_001, unconfirmed=1_672)
     text, evidence = said(5, impact=listed)

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from query_plans import instructions
 from response_house import House, open_house, tried
 
 from prikkfri.assurance import store as outcome_store
@@ -171,3 +173,16 @@ async def test_of_whom_nothing_is_stored_any_more_nothing_is_known_as_after_a_re
     await house.outcomes(tried(house.began_at + 5, "a", device="of-a"))
     await response.evaluations.look()
     assert {hit.customer: hit.tries for hit in await response.register.hits("i")} == {"a": 1}
+
+
+async def test_how_far_the_journals_have_come_is_found_without_going_through_them(tmp_path: Path) -> None:
+    database = await open_database(Location(tmp_path), "assurance")
+    at, taken, spent = 1_700_000_000.0, 0, []
+    for stored in (20, 2_000):
+        page = Page("i", taken + 1, taken + stored, [tried(at, "a")] * stored, taken + 1, 0, 0)
+        await database.write(lambda t, page=page: outcome_store.add_outcomes(t, "signin", page, at))  # type: ignore[misc]
+        taken += stored
+        spent.append(await instructions(database, journal_heads))
+    assert await database.read(journal_heads) == {("signin", "i"): taken}
+    assert spent[1] <= spent[0] + 20, spent
+    await database.close()

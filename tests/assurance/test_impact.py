@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -780,7 +779,7 @@ def test_a_device_that_only_one_was_ever_seen_on_is_theirs_afterwards_too() -> N
 def test_a_line_that_a_role_saw_is_seen_when_it_becomes_one_with_what_only_a_device_told() -> None:
     told = Hit("C1", "d-1", "television", "sign-in", 1_050.0, 1, 1, "", None, False)
     for first, second in ((1_050.0, 1_100.0), (1_100.0, 1_050.0)):
-        lines = (replace(told, first_asked=first), replace(told, first_asked=second, observed=True))
+        lines = (structs.replace(told, first_asked=first), structs.replace(told, first_asked=second, observed=True))
         (only,) = name_devices(Impact(SCOPE, lines, 2, 0, ""), lambda device, at: "C1", since=0.0).hits
         assert only.observed
 
@@ -800,7 +799,7 @@ def test_lines_that_turn_out_to_be_one_persons_become_one() -> None:
     (both,) = name_devices(Impact(SCOPE, lines[:2], 9, 0, ""), lambda device, at: "C1", since=0.0).hits
     assert (both.kept_later_at, both.last_reason, both.observed) == (None, "overloaded", True)
     for seen in (True, False):  # by a role, whichever of the two it was
-        earlier, later = replace(lines[0], observed=not seen), replace(lines[2], observed=seen)
+        earlier, later = structs.replace(lines[0], observed=not seen), structs.replace(lines[2], observed=seen)
         (one,) = name_devices(Impact(SCOPE, (earlier, later), 9, 0, ""), lambda device, at: "C1", since=0.0).hits
         assert one.observed
     for since, customer in ((1_100.0, "C1"), (1_100.1, "")):

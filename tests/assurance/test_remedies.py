@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
+from msgspec import structs
 
 from prikkfri.assurance.impact import Hit
 from prikkfri.assurance.remedies import Policy, ServiceCredit, Tier, Trial, in_doubt, night, trial
@@ -24,7 +25,7 @@ PRODUCTS = {"C1": "sport", "C2": "basic", "C3": "free"}
 
 def test_the_amount_follows_the_wait_the_product_and_the_cap() -> None:
     def amount(**changes: object) -> int:
-        found = trial(POLICY, [replace(HIT, **changes)], incident="7", ended_at=1_600.0, products=PRODUCTS)  # type: ignore[arg-type]
+        found = trial(POLICY, [structs.replace(HIT, **changes)], incident="7", ended_at=1_600.0, products=PRODUCTS)  # type: ignore[arg-type]
         return found.total
 
     assert amount() == 2_000
@@ -36,10 +37,10 @@ def test_the_amount_follows_the_wait_the_product_and_the_cap() -> None:
 
 def test_who_is_left_out_and_why() -> None:
     hits = [
-        replace(HIT, customer=""),
-        replace(HIT, customer="C3"),
-        replace(HIT, customer="C2", observed=False),
-        replace(HIT, service="messages"),
+        structs.replace(HIT, customer=""),
+        structs.replace(HIT, customer="C3"),
+        structs.replace(HIT, customer="C2", observed=False),
+        structs.replace(HIT, service="messages"),
     ]
     found = trial(POLICY, hits, incident="7", ended_at=1_600.0, products=PRODUCTS)
     assert (found.customers, found.total, sum(found.left_out.values())) == (0, 0, 4)
@@ -55,7 +56,7 @@ def test_who_is_left_out_and_why() -> None:
 )  # fmt: skip
 def test_for_all_incidents_of_a_night_nobody_gets_more_than_its_cap(cap: int, before: int, amount: int) -> None:
     policy = replace(POLICY, cap_per_customer_and_night=cap)
-    hits = [replace(HIT, kept_later_at=1_000.0 + 3_600)]
+    hits = [structs.replace(HIT, kept_later_at=1_000.0 + 3_600)]
     that_night = {"C1": before, "C2": 10**6}
     found = trial(policy, hits, incident="7", ended_at=1_600.0, products=PRODUCTS, that_night=that_night)
     assert found.total == amount
@@ -79,16 +80,16 @@ def test_a_night_is_from_noon_to_noon_where_the_house_is() -> None:
 def test_in_doubt_are_those_credited_who_stand_on_the_list_no_more() -> None:
     given = [ServiceCredit(f"7:{name}", "7", name, 1, "NOK", "kick-off", "") for name in ("C3", "C1", "C2")]
     assert in_doubt(given, [HIT]) == ("C2", "C3")
-    assert in_doubt(given[1:2], [HIT, replace(HIT, customer="C9")]) == ()
+    assert in_doubt(given[1:2], [HIT, structs.replace(HIT, customer="C9")]) == ()
 
 
 def test_once_per_customer_and_incident_by_the_longest_wait() -> None:
-    longer = replace(HIT, device="d-2", kept_later_at=1_000.0 + 3_600)
+    longer = structs.replace(HIT, device="d-2", kept_later_at=1_000.0 + 3_600)
     for hits in ([HIT, longer], [longer, HIT]):
         (credit,) = trial(POLICY, hits, incident="7", ended_at=1_600.0, products=PRODUCTS).credits
         assert credit == ServiceCredit("7:C1", "7", "C1", 8_000, "NOK", "kick-off", "sign-in failed for 60 min")
     # Of two that are worth the same the first is the reason.
-    again = replace(HIT, step="start-playback")
+    again = structs.replace(HIT, step="start-playback")
     (credit,) = trial(POLICY, [HIT, again], incident="7", ended_at=1_600.0, products=PRODUCTS).credits
     assert credit.reason == "sign-in failed for 10 min"
     (elsewhere,) = trial(POLICY, [HIT], incident="8", ended_at=1_600.0, products=PRODUCTS).credits
@@ -101,7 +102,7 @@ def test_once_per_customer_and_incident_by_the_longest_wait() -> None:
 def test_a_tier_holds_from_its_minute_on_until_it_was_got_or_the_incident_ended(minutes: float, amount: int) -> None:
     got_at = HIT.first_asked + minutes * 60
     ended = trial(POLICY, [HIT], incident="7", ended_at=got_at, products=PRODUCTS)
-    got = trial(POLICY, [replace(HIT, kept_later_at=got_at)], incident="7", ended_at=9e9, products=PRODUCTS)
+    got = trial(POLICY, [structs.replace(HIT, kept_later_at=got_at)], incident="7", ended_at=9e9, products=PRODUCTS)
     assert ended.total == got.total == amount
     if not amount:
         assert ended.left_out == got.left_out == {"the wait was too short": 1}
@@ -138,7 +139,7 @@ def test_one_who_has_no_product_is_credited_as_the_rest_unless_the_policy_says_o
 
 
 def test_above_the_cap_is_what_costs_more_than_it_with_what_was_given_before() -> None:
-    hits = [replace(HIT, customer=f"C{number}") for number in range(501)]
+    hits = [structs.replace(HIT, customer=f"C{number}") for number in range(501)]
     everyone = dict.fromkeys((hit.customer for hit in hits), "sport")
 
     def over_cap(count: int, *given: ServiceCredit) -> bool:
@@ -155,7 +156,7 @@ def test_above_the_cap_is_what_costs_more_than_it_with_what_was_given_before() -
 
 
 hits = st.builds(
-    replace,
+    structs.replace,
     st.just(HIT),
     customer=st.sampled_from(["", "C1", "C2", "C3", "C4"]),
     kept_later_at=st.none() | st.floats(1_000.0, 20_000.0),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from query_plans import walks
 from response_house import FAULT_SECONDS, House, open_house, tried
 
@@ -251,7 +252,7 @@ async def test_nothing_that_names_or_caps_walks_through_a_table(
 
 
 def _hit(device: str, at: float, customer: str = "", **more: Any) -> Hit:
-    return replace(Hit(customer, device, "television", "sign-in", at, 2, 1, "", None, True), **more)
+    return structs.replace(Hit(customer, device, "television", "sign-in", at, 2, 1, "", None, True), **more)
 
 
 def test_two_lines_about_one_person_become_one() -> None:

@@ -116,6 +116,20 @@ async def test_a_fault_is_told_by_its_beginning_and_what_the_rule_did_helps(even
     assert len(hits) == 27 * 3 and given == []
 
 
+async def test_incidents_of_one_minute_never_have_one_name(evening: Evening, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(["ab12", "ab12", "ab12", "cd34"])
+    monkeypatch.setattr("secrets.token_hex", lambda octets: next(drawn))
+    stopped = Outcome(
+        time=evening.clock.now(), service="messages", step="stop-route", layer="sms-centre", verdict="kept",
+        reason="misdelivery", dimensions={"link": "nord", "by": "rule:canaries"},
+    )  # fmt: skip
+    for outcome in (opened_by_rule(evening.clock.now()), stopped):
+        await evening.arrive(outcome)
+        await evening.response.watch.tick()
+    found = await evening.response.register.incidents()
+    assert sorted(incident.id[-4:] for incident in found) == ["ab12", "cd34"]
+
+
 async def test_a_suspicion_that_the_data_takes_back_is_nobodys_business(evening: Evening) -> None:
     await evening.seconds(20)
     await evening.arrive(opened_by_rule(evening.clock.now()))

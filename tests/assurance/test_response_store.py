@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec import structs
 from response_house import SIGN_IN, tried
 
 from prikkfri.assurance import store as outcome_store
@@ -35,7 +36,7 @@ def incident(name: str, opened_at: float = 1_000.0) -> Incident:
 
 def hit(number: int, **more: Any) -> Hit:
     known = Hit(f"s-{number}", f"d-{number}", "television", "sign-in", 10.0 + number, 3, 2, "overloaded", None, True)
-    return replace(known, **more)
+    return structs.replace(known, **more)
 
 
 def made(*hits: Hit, digest: str = "digest", asked: int = 9) -> Impact:
@@ -109,7 +110,7 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
         2, customer="", device="d-9", service="messages", step="deliver", first_asked=99.0, tries=8, unanswered=7,
         last_reason="abandoned", kept_later_at=98.5, observed=False,
     )  # fmt: skip
-    second = Impact(Scope((SIGN_IN,), 3.0, 4.0), (hit(1), replace(changed)), 5, 6, "second", 7)
+    second = Impact(Scope((SIGN_IN,), 3.0, 4.0), (hit(1), structs.replace(changed)), 5, 6, "second", 7)
     for change in (None, between(first.hits, second.hits)):
         await area.write(lambda t: store.save_impact(t, "i", first, "", 1_100.0))
         await area.write(lambda t, change=change: store.save_impact(t, "i", second, "a gap", 1_300.0, change=change))  # type: ignore[misc]
@@ -123,7 +124,7 @@ async def test_a_list_is_replaced_with_all_its_evidence_and_what_it_was_frozen_a
         )
         assert await area.snapshot(lambda q: store.hits_of(q, "i")) == [hit(1), changed]
     # The same person with other evidence is the same line.
-    other = hit(1, **{**vars(changed), "customer": "s-1"})
+    other = hit(1, **{**structs.asdict(changed), "customer": "s-1"})
     await area.write(lambda t: store.save_impact(t, "i", made(other), "", 1.0, change=between([hit(1)], [other])))
     assert other in await area.snapshot(lambda q: store.hits_of(q, "i"))
 

@@ -185,14 +185,14 @@ def test_without_a_waiting_room_one_tries_all_the_same(room: Room, trouble: str)
 
 def test_a_wait_can_be_given_up(room: Room) -> None:
     room.double.sign_in_answers = itertools.repeat("busy")
-    room.double.retry_after_s = 1
+    room.double.retry_after_s = 30  # so that no try is under way when it is given up
     room.page.clock.install()
     room.sign_in()
-    expect(room.page.locator("#wait-text")).to_contain_text("1 s")
+    expect(room.page.locator("#wait-text")).to_contain_text(re.compile(r"\d+ s"))
     room.viewer.press("Escape")
     expect(room.page.locator("#login")).to_be_visible()
     tries = len(room.double.sign_ins)
-    room.page.clock.run_for(10_000)
+    room.page.clock.run_for(100_000)
     room.page.evaluate("() => fetch('/settings.json').then(answer => answer.status)")
     assert len(room.double.sign_ins) == tries
 

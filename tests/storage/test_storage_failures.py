@@ -615,7 +615,7 @@ async def test_a_writer_frozen_in_its_transaction_does_not_hold_its_successor(
     postgres_url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
     location = Location(tmp_path, postgres_url)
-    database = await open_database(location, "sms", limits=StorageLimits(idle_in_transaction_seconds_max=1))
+    database = await open_database(location, "sms", limits=StorageLimits(idle_in_transaction_seconds_max=5))
     journal = await open_journal(database, stream="sms", clock=clock)
     thawed = asyncio.Event()
 

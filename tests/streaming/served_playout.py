@@ -47,7 +47,7 @@ class ServedPlayout:
         self.revocations_path = folder / "revoked.json"
         self.playout = Playout(
             channels,
-            Streaming(segment_seconds=segment_seconds, window_seconds=20.0),
+            Streaming(segment_seconds=segment_seconds, window_seconds=20.0, timezone="UTC"),  # a day is a day
             folder=folder,
             keys_path=self.keys_folder,
             revocations_path=self.revocations_path,

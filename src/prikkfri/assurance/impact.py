@@ -25,7 +25,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from operator import attrgetter
-from typing import NamedTuple
+
+import msgspec
+from msgspec import structs
 
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
@@ -63,9 +65,8 @@ class Scope:
     """For an incident that is not over, the present."""
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One who was hit, with the evidence."""
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """One who was hit, with the evidence. A struct, since there may be a great many."""
 
     customer: str
     """Empty while only the device is known."""
@@ -197,7 +198,7 @@ def impact(
     return impact_of([impact_part(outcomes, scope, now=now, holder=holder, expectations=expectations)], scope)
 
 
-class ImpactPart(NamedTuple):
+class ImpactPart(msgspec.Struct, frozen=True, gc=False):
     """What some people add to the list."""
 
     hits: tuple[Hit, ...]
@@ -299,7 +300,7 @@ def name_devices(made: Impact, holder: Holder, *, since: float) -> Impact:
     merged = 0
     for hit in made.hits:
         customer = hit.customer or (hit.first_asked >= since and holder(hit.device, hit.first_asked)) or ""
-        hit = replace(hit, customer=customer)
+        hit = structs.replace(hit, customer=customer)
         if (other := people.get(hit.key)) is not None:
             merged += 1
             hit = _one(other, hit)
@@ -312,7 +313,7 @@ def _one(a: Hit, b: Hit) -> Hit:
     """Two lines about one person as one."""
     first, second = sorted((a, b), key=lambda hit: hit.first_asked)
     got = [hit.kept_later_at for hit in (a, b) if hit.kept_later_at is not None]
-    return replace(
+    return structs.replace(
         first,
         tries=a.tries + b.tries,
         unanswered=a.unanswered + b.unanswered,

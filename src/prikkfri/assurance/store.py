@@ -256,18 +256,25 @@ async def outcomes_in(
 async def journal_heads(queries: Queries) -> dict[tuple[str, str], int]:
     """By stream and incarnation the position of the last outcome that is stored."""
     heads: dict[tuple[str, str], int] = {}
-    last: tuple[str, str] = ("", "")
-    while row := await queries.fetch_one(
-        "SELECT stream, incarnation FROM outcome WHERE (stream, incarnation) > (:stream, :incarnation)"
-        " ORDER BY stream, incarnation LIMIT 1",
-        {"stream": last[0], "incarnation": last[1]},
+    stream = incarnation = ""
+    # By two look-ups: where both are compared at once SQLite goes through all that bears the last of them.
+    while found := (
+        await queries.fetch_one(
+            "SELECT stream, incarnation FROM outcome WHERE stream = :stream AND incarnation > :incarnation"
+            " ORDER BY incarnation LIMIT 1",
+            {"stream": stream, "incarnation": incarnation},
+        )
+        or await queries.fetch_one(
+            "SELECT stream, incarnation FROM outcome WHERE stream > :stream ORDER BY stream, incarnation LIMIT 1",
+            {"stream": stream},
+        )
     ):
-        last = (row[0], row[1])
+        stream, incarnation = found
         newest = await queries.fetch_one(
             "SELECT MAX(position) FROM outcome WHERE stream = :stream AND incarnation = :incarnation",
-            {"stream": last[0], "incarnation": last[1]},
+            {"stream": stream, "incarnation": incarnation},
         )
-        heads[last] = newest[0] if newest else -1
+        heads[stream, incarnation] = newest[0] if newest else -1
     return heads
 
 

@@ -115,7 +115,9 @@ def affected(
 
         write_text(hits_csv(impact.hits, ZoneInfo(settings.streaming.timezone)), csv_file, "--csv")
     if json_file is not None:
-        write_json({**asdict(impact), "incomplete": incomplete}, json_file)
+        import msgspec
+
+        write_json({**msgspec.to_builtins(impact), "incomplete": incomplete}, json_file)
         return
     console.print(f"{impact.seen:,} of {impact.asked:,} who asked were hit; digest {impact.digest}")
     if reported := len(impact.hits) - impact.seen:

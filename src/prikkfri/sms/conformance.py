@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 from prikkfri.protocols.smpp.pdu import Status
 from prikkfri.protocols.smpp.receipt import Receipt
-from prikkfri.protocols.smpp.session import Event, PeerResponse, ResponseTimeout, SessionEnd, UnreadableResponse
+from prikkfri.protocols.smpp.session import (
+    Event,
+    PeerResponse,
+    Request,
+    ResponseTimeout,
+    SessionEnd,
+    UnreadableResponse,
+)
 from prikkfri.sms.delivery import status_reason
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import Message
@@ -116,6 +123,8 @@ class Traffic:
 
     def note_events(self, events: Iterable[Event], now: float) -> None:
         for event in events:
+            if type(event) is Request:
+                continue
             match event:
                 case PeerResponse(context=Message() as message, status=status):
                     self._answered(message, status, now)

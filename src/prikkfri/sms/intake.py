@@ -114,12 +114,13 @@ def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContex
     intake = BatchResult(bucket)
     for event in events:
         match event:
-            case Request(body=ShortMessage() as message):
-                _read_message(intake, event, high_octet_first(message, little=batch.rules.ucs2_little), batch)
-            case Request(command=Command.UNBIND):
-                intake.unbind = event
-            case Request():  # a bind when bound; the session lets none through
-                intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
+            case Request(body=body):
+                if isinstance(body, ShortMessage):
+                    _read_message(intake, event, high_octet_first(body, little=batch.rules.ucs2_little), batch)
+                elif event.command == Command.UNBIND:
+                    intake.unbind = event
+                else:  # a bind when bound; the session lets none through
+                    intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
             case PeerResponse(context=Message() as message, status=status, body=body):
                 _read_answer(intake, message, status, body, batch)
             case PeerResponse(context=DueReceipt() as receipt, status=status):
@@ -150,7 +151,7 @@ def hand_in(intake: BatchResult, message: ShortMessage, batch: BatchContext) -> 
     """Takes one message on or refuses it: the status and the id for the sender (empty when refused)."""
     rules, now = batch.rules, batch.now
     left = intake.bucket.take(rules.throughput_per_second_max, now)
-    entropy = batch.entropy(ID_ENTROPY_OCTETS)
+    entropy = batch.entropy(ID_ENTROPY_OCTETS + NONCE_OCTETS)
     if left is None:
         decision: Refusal = Refusal(Status.THROTTLED, "throttled")
     else:
@@ -158,8 +159,8 @@ def hand_in(intake: BatchResult, message: ShortMessage, batch: BatchContext) -> 
         reference = partial(_reference, batch, entropy[0])
         accepted = _once_more(decide(message, rules, reference=reference, now=now), message, batch)
         if not isinstance(accepted, Refusal):
-            identity = message_id(now, entropy)
-            nonces = [batch.entropy(NONCE_OCTETS) for _ in accepted.envelopes]
+            identity = message_id(now, entropy[:ID_ENTROPY_OCTETS])
+            nonces = [entropy[ID_ENTROPY_OCTETS:], *(batch.entropy(NONCE_OCTETS) for _ in accepted.envelopes[1:])]
             messages = sealed_messages(
                 accepted,
                 rules,

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import os
 import resource
-import secrets
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -79,7 +79,7 @@ async def build(config: Config, clock: Clock) -> Role:
         settings=settings,
         sealing_keys=SealingKeyFiles(config.home, folder),
         clock=clock,
-        entropy=secrets.token_bytes,
+        entropy=os.urandom,
         smpp_sockets=sockets,
         room=ConnectionLimits(connections_max=connections_max),
         trusted=config.trusted_proxies,
@@ -93,9 +93,7 @@ async def build(config: Config, clock: Clock) -> Role:
     except BaseException:
         await close()
         raise
-    canaries = Canaries(
-        centre, database=database, journal=journal, settings=settings, clock=clock, entropy=secrets.token_bytes
-    )
+    canaries = Canaries(centre, database=database, journal=journal, settings=settings, clock=clock, entropy=os.urandom)
 
     def looked() -> Busyness:
         return Busyness(clock.monotonic(), centre.accepted, time.thread_time())

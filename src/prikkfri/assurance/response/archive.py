@@ -24,6 +24,8 @@ from prikkfri.journal import Outcome
 
 TAGS_AT_ONCE = 65_536
 """So many are sorted among the others at a time."""
+RUN_TAGS_MAX = 1_000_000
+"""Runs are not made longer: to make one of two takes room for both."""
 NOBODY = -1
 """In place of a household's number: a row that is no one's any more."""
 NOT_ASKED = -1
@@ -141,7 +143,7 @@ class TagIndex:
     def __init__(self) -> None:
         self._fresh: dict[int, tuple[int, ...]] = {}
         self._runs: list[tuple[Integers, npt.NDArray[np.int32]]] = []
-        """Sorted by hash; each much longer than the next."""
+        """Sorted by hash; each much longer than the next, or as long as any is to be."""
 
     def add(self, tags: Iterable[str], number: int) -> None:
         for tag in tags:
@@ -157,7 +159,7 @@ class TagIndex:
             np.fromiter((hashed for hashed, _ in pairs), np.int64, len(pairs)),
             np.fromiter((number for _, number in pairs), np.int32, len(pairs)),
         )
-        while self._runs and len(self._runs[-1][0]) < 3 * len(run[0]):
+        while self._runs and len(self._runs[-1][0]) < min(3 * len(run[0]), RUN_TAGS_MAX):
             before = self._runs.pop()
             run = _sorted_run(np.concatenate((before[0], run[0])), np.concatenate((before[1], run[1])))
         self._runs.append(run)

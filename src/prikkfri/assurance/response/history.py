@@ -23,6 +23,7 @@ from math import inf
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 
 from prikkfri.assurance.impact import (
@@ -62,7 +63,7 @@ AHEAD_SECONDS = 1.0
 CROWD_STEPS = frozenset(STEPS.values())
 HolderRow = tuple[str, str, float, float]
 """A device, who was seen on it, from and until when."""
-T = TypeVar("T", bound=tuple[object, ...] | int)
+T = TypeVar("T", bound=tuple[object, ...] | ImpactPart | int)
 
 
 _NOBODY = ImpactPart((), 0, 0, 0)
@@ -153,33 +154,30 @@ class OutcomeHistory:
         return [outcome for outcome in self.outcomes if since <= outcome.time < until]
 
 
-class Household:
-    """Outcomes that hang together, and what they come to."""
+class Household(msgspec.Struct, eq=False, gc=False):
+    """Outcomes that hang together, and what they come to. A struct of tuples: none of the collector's business."""
 
-    __slots__ = ("changes_at", "ended_at", "into", "rows", "settled", "sorted")
+    rows: tuple[StoredOutcome, ...] = ()
+    into: "Household | None" = None
+    """The one that it has become one with: it is itself no more."""
+    sorted: bool = True
+    settled: tuple[SettledPromise, ...] = ()
+    changes_at: float = inf
+    """When time alone may change what they come to."""
+    ended_at: float = -inf
+    """The last moment that they speak of: the last outcome, or the end of a grace time."""
 
-    def __init__(self) -> None:
-        self.rows: list[StoredOutcome] = []
-        self.into: Household | None = None
-        """The one that it has become one with: it is itself no more."""
-        self.sorted = True
-        self.settled: list[SettledPromise] = []
-        self.changes_at = inf
-        """When time alone may change what they come to."""
-        self.ended_at = -inf
-        """The last moment that they speak of: the last outcome, or the end of a grace time."""
-
-    def add(self, rows: Sequence[StoredOutcome]) -> None:
+    def add(self, rows: tuple[StoredOutcome, ...]) -> None:
         # As a rule what comes is younger than what is there.
         in_turn = len(rows) == 1 and (not self.rows or self.rows[-1].outcome.time < rows[0].outcome.time)
         self.sorted = self.sorted and in_turn
-        self.rows.extend(rows)
+        self.rows += rows
 
     @property
     def outcomes(self) -> list[Outcome]:
         """Oldest first."""
         if not self.sorted:
-            self.rows.sort(key=_place)
+            self.rows = tuple(sorted(self.rows, key=_place))
             self.sorted = True
         return [row.outcome for row in self.rows]
 
@@ -250,7 +248,7 @@ class IncidentHistory:
         self._by_promise: dict[str, Household] = {}
         self._by_device: dict[str, Household] = {}
         self._by_customer: dict[str, Household] = {}
-        self._held: dict[str, frozenset[HolderRow]] = {}
+        self._held: dict[str, tuple[HolderRow, ...]] = {}
         """By device who is known to have held it."""
         self._to_look_up: set[str] = set()
         self._ahead: list[StoredOutcome] = []
@@ -315,14 +313,13 @@ class IncidentHistory:
             if row.outcome.time >= self.since and place not in waiting:
                 by_name.setdefault(_name(row), []).append(row)
         for number, place in self._recalled.items():
-            settled = [promise.settled for promise in self._archive.take(number)]
+            settled = tuple(promise.settled for promise in self._archive.take(number))
             known = told.get(place)
             self._recall(by_name.pop(_name(known), []) if known is not None else [], settled)
         self._recalled = {}
 
-    def _recall(self, rows: Sequence[StoredOutcome], settled: list[SettledPromise]) -> None:
-        household = Household()
-        household.settled = settled
+    def _recall(self, rows: Sequence[StoredOutcome], settled: tuple[SettledPromise, ...]) -> None:
+        household = Household(settled=settled)
         self._households[household] = None
         self._stale.add(household)
         self.rows += len(rows)
@@ -342,7 +339,7 @@ class IncidentHistory:
         for row in held:
             found[row[0]].add(row)
         for device, rows in found.items():
-            before, now = self._held.get(device), frozenset(rows)
+            before, now = self._held.get(device), tuple(sorted(rows))
             if now == before:
                 continue
             self._held[device] = now
@@ -421,7 +418,7 @@ class IncidentHistory:
             self._held.pop(row.outcome.device, None)
             self._to_look_up.discard(row.outcome.device)
         self.rows -= len(household.rows)
-        household.rows, household.settled, household.changes_at = [], [], inf
+        household.rows, household.settled, household.changes_at = (), (), inf
         del self._households[household]
 
     def _count_usual(self, outcomes: Iterable[Outcome]) -> None:
@@ -471,14 +468,14 @@ class IncidentHistory:
         large, small = (a, b) if len(a.rows) >= len(b.rows) else (b, a)
         small.into = large
         large.add(small.rows)
-        small.rows = []
+        small.rows = ()
         self._households[large] = None
         self._stale |= {large, small}
         return large
 
     def _forget(self, household: Household, since: float) -> None:
         old = [row.outcome for row in household.rows if row.outcome.time < since]
-        household.rows = [row for row in household.rows if row.outcome.time >= since]
+        household.rows = tuple(row for row in household.rows if row.outcome.time >= since)
         self.rows -= len(old)
         self._stale.add(household)
         left = [row.outcome for row in household.rows]
@@ -503,7 +500,7 @@ class IncidentHistory:
         new: list[SettledPromise] = []
         for household in self._stale:
             outcomes = household.outcomes
-            settled = assessing.settled(outcomes, now=self.now, expectations=self._expectations)
+            settled = tuple(assessing.settled(outcomes, now=self.now, expectations=self._expectations))
             if settled != household.settled:
                 left = list(household.settled)
                 for each in settled:

@@ -6,7 +6,7 @@ The places that they lie in are few; each is kept once and has a number.
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import overload
+from typing import Any, TypeVar, overload
 
 import msgspec
 import numpy as np
@@ -17,6 +17,8 @@ from prikkfri.assurance.segments import Segment
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
+
+Item = TypeVar("Item", bound=np.generic)
 
 ROWS_AT_ONCE = 4_096
 """Of columns that are gone through one by one."""
@@ -199,14 +201,19 @@ class OrderedPromises:
 
     def _make_room(self, length: int) -> None:
         if length > (room := len(self._columns)):
-            more = max(length - room, room // 4, ROWS_AT_ONCE)
-            self._columns = PromiseColumns(
-                self._places,
-                *(np.concatenate((each, np.empty(more, each.dtype))) for each in _arrays(self._columns)),
-            )
+            more = max(length - room, room // 5, ROWS_AT_ONCE)
+            known = self._columns
+            known.at = _longer(known.at, more)  # one after the other, so that there is one twice
+            known.asked = _longer(known.asked, more)
+            known.place = _longer(known.place, more)
+            known.kept = _longer(known.kept, more)
 
 
-def _arrays(columns: PromiseColumns) -> tuple[Floats, Floats, Numbers, Flags]:
+def _longer(column: npt.NDArray[Item], more: int) -> npt.NDArray[Item]:
+    return np.concatenate((column, np.empty(more, column.dtype)))
+
+
+def _arrays(columns: PromiseColumns) -> tuple[npt.NDArray[Any], ...]:
     return columns.at, columns.asked, columns.place, columns.kept
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.impact import Hit, Impact, ListChange, Scope
@@ -144,7 +145,7 @@ async def save_impact(
             " service = excluded.service, step = excluded.step, first_asked = excluded.first_asked,"
             " tries = excluded.tries, unanswered = excluded.unanswered, last_reason = excluded.last_reason,"
             " kept_later_at = excluded.kept_later_at, observed = excluded.observed",
-            [{"incident": identifier, "person": hit.key, **vars(hit)} for hit in written],
+            [{"incident": identifier, "person": hit.key, **structs.asdict(hit)} for hit in written],
         )
         await asyncio.sleep(0)
     await transaction.execute(

@@ -208,7 +208,7 @@ class Session:
             self.takes_parameters = (
                 isinstance(request.body, Bind) and request.body.interface_version >= _PARAMETERS_SINCE
             )
-        if isinstance(body, BindResponse):
+        if type(body) is BindResponse:
             body = NOTHING if status != Status.OK else body if self.takes_parameters else BindResponse(body.system_id)
         self._put(request.command | RESPONSE, status, request.sequence, encode_body(body))
 
@@ -281,7 +281,7 @@ class Session:
             else:
                 self._receive_request(events, command, sequence, octets, start, start + length)
             start += length
-            if events and isinstance(events[-1], SessionEnd):
+            if events and type(events[-1]) is SessionEnd:
                 return events
         self._unread = octets[start:]
         return events
@@ -302,7 +302,7 @@ class Session:
         except MalformedPdu as error:
             self._put(command | RESPONSE, error.status, sequence, b"")
             return
-        if isinstance(body, Bind):
+        if type(body) is Bind:
             self._asked_by_peer -= BINDS  # one bind at a time
         if command == Command.ENQUIRE_LINK:
             self._put(Command.ENQUIRE_LINK_RESP, Status.OK, sequence, b"")

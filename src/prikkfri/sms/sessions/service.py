@@ -19,6 +19,7 @@ from prikkfri.storage import Transaction
 
 BATCH_EVENTS_MAX = 500
 LEFT_WAITING_MAX = 5_000
+_ANSWERS = frozenset({PeerResponse, UnreadableResponse})
 
 
 class Sessions:
@@ -117,7 +118,7 @@ class Sessions:
         if intake.taken or intake.throttled:
             pace = shared.pace(party)
             shared.paces[party] = pace.answered(intake.taken, intake.throttled, shared.clock.monotonic())
-        if any(isinstance(event, PeerResponse | UnreadableResponse) for event in batch):
+        if not _ANSWERS.isdisjoint(map(type, batch)):
             connection.awake.set()
         return intake.over
 

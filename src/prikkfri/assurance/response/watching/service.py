@@ -200,8 +200,15 @@ class SeriesWatch:
             if incidents.joins(incident, alarm, within_seconds=within_seconds):
                 await save(incidents.record_alarm(incident, alarm, now))
                 return
+        await save(incidents.open_incident(self._fresh_id(now), alarm, now))
+
+    def _fresh_id(self, now: float) -> str:
+        """By its minute, and what tells those of one minute apart: none has another's."""
         moment = datetime.fromtimestamp(now, self._zone)
-        await save(incidents.open_incident(f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}", alarm, now))
+        taken = {incident.id for incident in (*self._register.known, *self._register.earlier)}
+        while (identifier := f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}") in taken:
+            pass
+        return identifier
 
 
 def _told(outcome: Outcome) -> tuple[object, ...]:
