@@ -317,6 +317,21 @@ async def test_a_role_is_silent_when_it_has_not_answered_for_a_while(
     assert (assurance.silent(), assurance.roles["signin"].since) == (frozenset(), clock.now())
 
 
+async def test_who_is_cut_off_from_everybody_calls_nobody_silent(
+    installation: Installation, clock: ManualClock
+) -> None:
+    assurance = await installation.assurance()
+    roles = ("signin", "sms", "status")
+    for role in roles:
+        installation.answers[f"http://{role}/health"] = 503
+        await assurance.look_at(role)
+    clock.advance(6.0)
+    assert assurance.silent() == frozenset()
+    installation.answers["http://status/health"] = 200
+    await assurance.look_at("status")
+    assert assurance.silent() == {"signin", "sms"}
+
+
 async def test_the_public_is_told_and_what_goes_wrong_is_kept(installation: Installation, clock: ManualClock) -> None:
     told: list[Any] = []
 

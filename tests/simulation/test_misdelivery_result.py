@@ -144,6 +144,22 @@ def test_in_a_demo_what_others_sent_that_way_is_counted_by_the_answer_sheet_alon
     assert "No other message is on the list as gone that way" in red(evening, told, found)
 
 
+def test_a_message_whose_sender_had_no_answer_in_time_is_counted_on_the_list_and_not_named() -> None:
+    """The centre may be away from its database, and take it on when nobody waits for its answer any more."""
+    evening, found = truth(), seen()
+    token, at = "00011", FAULT + 1
+    evening.sent.append(SentMessage(token, "notice", NORD, at))
+    evening.deliveries["nordtel"].append(Delivery(at, NORD, NORD, f"Kassen kommer (m{token})", True))
+    taken_on = "Every message was taken on"
+    missing = "No message that went that way is missing from the list"
+    assert red(evening, accounts(), found) == {taken_on, missing}
+    found.exposed.append({"message": "nobody-knows", "sent_at": at})
+    told = [account("messages", ("link", "nordtel"), "4 messages went that way"), *accounts()[1:]]
+    assert red(evening, told, found) == {taken_on}
+    found.exposed.append({"message": "nor-this", "sent_at": at})
+    assert "No other message is on the list as gone that way" in red(evening, told, found)
+
+
 @pytest.mark.parametrize(("green_at", "figure"), [(MENDED + 20, "20.0 s after the fault had ended"), (0.0, "never")])
 def test_whoever_looked_says_whether_the_status_page_was_green_in_the_end(green_at: float, figure: str) -> None:
     found = truth()

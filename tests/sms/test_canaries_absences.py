@@ -9,23 +9,29 @@ from hypothesis import strategies as st
 from waiting import eventually
 
 from prikkfri.config import Canary as CanaryPhone
+from prikkfri.config import Link, Sms
 from prikkfri.errors import StorageError, StorageUnavailable
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage
-from prikkfri.sms.canaries.absences import AWAY_SECONDS_MIN, NEVER_AWAY, Absences
+from prikkfri.sms.canaries.absences import LATE_GRACES_MAX, LATE_SECONDS_MAX, NEVER_AWAY, Absences
 from prikkfri.sms.canaries.service import PhoneReport
+from prikkfri.sms.canaries.shared.service import CanaryState
 from prikkfri.sms.canaries.verdicts import AWAY_GRACES_MAX, SILENT_GRACES, Canary, Verdict, judge
 from prikkfri.sms.lifecycle import DeliveryState
+from prikkfri.sms.timing import TIMING
 
 GRACE = 10.0
 DELIVERED = DeliveryState.DELIVERED
 
 
-def absences(*spells: tuple[float, float], every_seconds: float = 0.5) -> Absences:
+PAUSE = 1.5
+
+
+def absences(*spells: tuple[float, float]) -> Absences:
     """Ours, who were away in these spells and there at all other times up to 10,000."""
-    found = Absences(0.0, every_seconds)
+    found = Absences(0.0, PAUSE)
     for begin, end in spells:
-        found = Absences(begin, every_seconds, found.spells).there(end)
-    return Absences(10_000.0, every_seconds, found.spells)
+        found = found.there_all_along(begin).there(end)
+    return found.there_all_along(10_000.0)
 
 
 # When we were away.
@@ -36,28 +42,31 @@ def test_of_each_time_we_were_away_for_as_long_as_nothing_showed_that_we_were_th
     pauses: list[float], since: float, seconds: float
 ) -> None:
     until, at = since + seconds, 0.0
-    found, expected = Absences(0.0, 0.5), 0.0
+    found, expected = Absences(0.0, PAUSE), 0.0
     for pause in pauses:
         if at + pause > until:
             break
         at += pause
         found = found.there(at)
-        if pause > 0.5 + AWAY_SECONDS_MIN:
+        if pause > PAUSE:
             expected += max(0.0, min(at, until) - max(at - pause, since))
-    if until - at > 0.5 + AWAY_SECONDS_MIN:  # we may not have come back yet
+    if until - at > PAUSE:  # we may not have come back yet
         expected += until - max(at, since)
     assert found.seconds(since, until) == pytest.approx(expected)
 
 
 def test_what_was_before_the_start_nobody_has_seen_and_who_is_never_looked_for_is_never_away() -> None:
-    started = Absences.since_start(100.0, every_seconds=0.5)
+    started = Absences.since_start(100.0, every_seconds=0.5, grace_seconds=30.0)
     assert (started.seconds(40.0, 90.0), started.seconds(99.0, 101.0)) == (50.0, 1.0)
+    assert started.pause_seconds_max == 0.5 + LATE_SECONDS_MAX
+    hurried = Absences.since_start(100.0, every_seconds=0.5, grace_seconds=2.0)
+    assert hurried.pause_seconds_max == 0.5 + 2.0 * LATE_GRACES_MAX
     assert NEVER_AWAY.seconds(0.0, 1e9) == 0.0
     assert absences((5.0, 9.0)).seconds(-inf, 6.0) == 1.0
 
 
 def test_a_clock_that_is_set_back_makes_no_absence() -> None:
-    assert Absences(100.0, 0.5).there(40.0).there(40.5).seconds(0.0, 200.0) == pytest.approx(159.5)
+    assert Absences(100.0, PAUSE).there(40.0).there(40.5).seconds(0.0, 200.0) == pytest.approx(159.5)
 
 
 # What is said of a canary.
@@ -135,6 +144,7 @@ SELDOM = {
     "canary_grace_seconds": GRACE_SECONDS,
 }
 """One canary, and no other for an hour; it may wait for that long and two grace times."""
+STEP_SECONDS = 0.5
 LIFE_SECONDS = 3_600.0 + 2 * GRACE_SECONDS
 
 
@@ -145,9 +155,8 @@ async def looked(at: Any) -> None:
 
 async def let_pass(at: Any, seconds: float) -> None:
     """While we are there."""
-    while seconds > 0:
-        at.clock.advance(min(1.0, seconds))
-        seconds -= 1.0
+    for _ in range(round(seconds / STEP_SECONDS)):
+        at.clock.advance(STEP_SECONDS)
         await looked(at)
 
 
@@ -237,6 +246,30 @@ async def test_what_could_not_leave_since_no_link_was_there_is_our_own_side(hous
         assert (outcome.verdict, outcome.layer, outcome.reason) == ("broken", "sms-centre", "no-link")
         assert outcome.dimensions == {}
         assert {o.verdict for o in await at.outcomes("route")} == {"kept"}
+
+
+class LinkedCentre:
+    """A centre of which only this is asked."""
+
+    is_linked = True
+
+
+def test_while_we_are_away_nobody_sees_whether_links_are_there(clock: Any) -> None:
+    """Only a look that found none says so."""
+    links = tuple(
+        Link(name=name, partner=name, host="h", port=1, system_id="s", password="p", prefixes=()) for name in "ab"
+    )
+    centre = LinkedCentre()
+    canaries = CanaryState(centre, None, None, Sms(links=links), clock, bytes, TIMING)  # type: ignore[arg-type]
+    began = clock.now()
+    for seconds, linked in ((0.5, True), (10.0, True), (10.5, False), (14.0, False), (20.0, True), (20.5, True)):
+        centre.is_linked = linked
+        canaries.look_at_links(began + seconds)
+    assert canaries.unlinked.seconds(began, began + 20.5) == 10.0
+    alone = CanaryState(centre, None, None, Sms(links=links[:1]), clock, bytes, TIMING)  # type: ignore[arg-type]
+    centre.is_linked = False
+    alone.look_at_links(began + 90.0)
+    assert alone.unlinked.seconds(began, began + 90.0) == 0.0  # of one link nobody can tell whose side it is
 
 
 async def test_a_restart_says_nothing_of_what_came_while_nobody_was_there(house: Any) -> None:

@@ -479,12 +479,15 @@ class Assurance:
         return frozenset(s.stream for s in self.streams.values() if s.behind or s.blind_since(now) is not None)
 
     def silent(self) -> frozenset[str]:
-        """The roles that have not answered for a while."""
-        now = self.clock.now()
+        """The roles that have not answered for a while.
+
+        None while not one of several answers: then it is we who are cut off, as likely as not.
+        """
+        now, asked = self.clock.now(), [state for state in self.roles.values() if state.answers is not None]
+        if len(asked) > 1 and not any(state.answers for state in asked):
+            return frozenset()
         return frozenset(
-            state.role
-            for state in self.roles.values()
-            if state.answers is False and now - state.since >= SILENT_SECONDS
+            state.role for state in asked if state.answers is False and now - state.since >= SILENT_SECONDS
         )
 
     def incomplete(self) -> str:

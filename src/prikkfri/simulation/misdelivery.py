@@ -213,6 +213,19 @@ class Truth:
         gone = {token_of(each.text) for each in self.deliveries.get(MISDELIVERS.link, ())}
         return {accepted[token].id for token in gone & set(accepted)}
 
+    def unanswered_there(self) -> tuple[int, int]:
+        """Of those whose senders had no answer in time: how many went to that partner, and while it misdelivered.
+
+        They were taken on, and nobody knows their ids: a list of ids can name as many, and no more.
+        """
+        unanswered = {each.token for each in self.sent if not each.id}
+        gone = {
+            token_of(each.text): each.misdelivering
+            for each in self.deliveries.get(MISDELIVERS.link, ())
+            if token_of(each.text) in unanswered
+        }
+        return len(gone), sum(gone.values())
+
     def _delivered(self) -> Iterable[Delivery]:
         return (each for theirs in self.deliveries.values() for each in theirs)
 

@@ -62,6 +62,9 @@ def judge(truth: Truth, accounts: Sequence[IncidentReport], seen: RouteView) -> 
     judged = [each for each in seen.exposed if each["message"] in ours or not truth.others_write]
     listed = {each["message"] for each in judged}
     certain = {each["message"] for each in judged if each["sent_at"] >= way["likely_since"]}
+    # Whoever had no answer in time knows no id of a message that was taken on all the same: such are only counted.
+    nameless = set[str]() if truth.others_write else listed - ours
+    unanswered, unanswered_exposed = (0, 0) if truth.others_write else truth.unanswered_there()
     stops = [at for at, link, _ in seen.stops if link == MISDELIVERS.link]
     timeliness = lateness(truth.late, truth.others)
     result = Result(
@@ -72,10 +75,12 @@ def judge(truth: Truth, accounts: Sequence[IncidentReport], seen: RouteView) -> 
         detected_after_s=_after(truth, account.incident["opened_at"] if account else 0.0),
         placed=_placed(account),
         route_stopped_after_s=_after(truth, stops[0] if stops else 0.0),
-        exposed_true=len(true),
+        exposed_true=len(true) + unanswered_exposed,
         exposed_listed=len(listed),
-        exposed_missed=len(true - listed),
-        exposed_wrongly_listed=len(certain - true) + len(listed - went_there),
+        exposed_missed=len(true - listed) + max(0, unanswered_exposed - len(nameless)),
+        exposed_wrongly_listed=len(certain - true - nameless)
+        + len(listed - went_there - nameless)
+        + max(0, len(nameless) - unanswered),
         declared_over_too_early=_over_too_early(truth, accounts, seen),
         late_share=timeliness.share,
         late_worst_s=timeliness.worst_s,

@@ -100,18 +100,21 @@ class _SessionLease:
     async def _connect(self) -> "psycopg.AsyncConnection[tuple[object, ...]]":
         import psycopg
 
-        # A holder that is gone without a word is noticed by the server as it notices that the server is: in 25 s.
-        told = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
+        # A holder that is gone without a word is noticed by the server as it notices that the server is.
+        quiet, every, most = (
+            self._limits.lease_quiet_seconds, self._limits.lease_asked_seconds, self._limits.lease_asked_max
+        )  # fmt: skip
+        asked = {"idle": quiet, "interval": every, "count": most}
         return await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
             connect_timeout=self._limits.connect_seconds_max,
-            options=" ".join(f"-c {name}={value}" for name, value in told.items()),
+            options=" ".join(f"-c tcp_keepalives_{name}={value}" for name, value in asked.items()),
             application_name=f"prikkfri lease {self._name}",
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=30_000,
+            keepalives_idle=quiet,
+            keepalives_interval=every,
+            keepalives_count=most,
+            tcp_user_timeout=1_000 * (quiet + every * most),
         )
 
     async def close(self) -> None:

@@ -19,6 +19,12 @@ class StorageLimits:
     """Reads of an area at once, each over a connection of its own: a long one holds no short one up."""
     idle_in_transaction_seconds_max: int = 10
     """A writer that is frozen in the middle of a transaction must not hold its stream's row against its successor."""
+    lease_quiet_seconds: int = 10
+    """Whoever holds a lease and has not been heard from for so long is asked by the server whether it is there ..."""
+    lease_asked_seconds: int = 5
+    """... every so often ..."""
+    lease_asked_max: int = 3
+    """... and so many times: one that vanished without a word holds it for 25 s."""
     in_doubt_seconds_max: float = 10.0
     """How long we try to find out what became of a commit whose answer was lost."""
     verdicts_remembered_max: int = 50_000

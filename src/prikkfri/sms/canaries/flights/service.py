@@ -1,5 +1,6 @@
 """Flights: canaries are sent over each link, as often as is looked at its way."""
 
+import asyncio
 import contextlib
 
 from prikkfri.errors import StorageError
@@ -17,23 +18,33 @@ class Flights:
         self._shared = shared
 
     async def keep(self, link: str) -> None:
-        """Until cancelled."""
-        turn = 0
-        while True:
-            await self._send(link, phone_of_turn(self._shared.phones[link], turn))
-            turn += 1
-            seen = self._shared.watches[link]
-            seen.closer.clear()
-            seconds, seen.allowance = pause(
-                always_seconds=self._shared.settings.canary_seconds,
-                phones=len(self._shared.phones[link]),
-                suspicious=self._shared.hurries(link),
-                allowance=seen.allowance,
-                now=self._shared.clock.now(),
-            )
-            with contextlib.suppress(TimeoutError):
-                async with self._shared.clock.timeout(seconds):
-                    await seen.closer.wait()
+        """Until cancelled.
+
+        Of a route that is looked at closely no canary waits for another one to be stored, but for its own phone: a
+        database that is slow, or far away, makes nothing be found later.
+        """
+        shared, phones, turn = self._shared, self._shared.phones[link], 0
+        room = asyncio.Semaphore(len(phones))
+        async with asyncio.TaskGroup() as sending:
+            while True:
+                await room.acquire()
+                sent = sending.create_task(self._send(link, phone_of_turn(phones, turn)))
+                sent.add_done_callback(lambda _: room.release())
+                turn += 1
+                if not shared.hurries(link):
+                    await asyncio.wait({sent})
+                seen = shared.watches[link]
+                seen.closer.clear()
+                seconds, seen.allowance = pause(
+                    always_seconds=shared.settings.canary_seconds,
+                    phones=len(phones),
+                    suspicious=shared.hurries(link),
+                    allowance=seen.allowance,
+                    now=shared.clock.now(),
+                )
+                with contextlib.suppress(TimeoutError):
+                    async with shared.clock.timeout(seconds):
+                        await seen.closer.wait()
 
     async def _send(self, link: str, phone: str) -> None:
         token, now = self._shared.entropy(TOKEN_OCTETS).hex(), self._shared.clock.now()

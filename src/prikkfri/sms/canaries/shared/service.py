@@ -72,16 +72,22 @@ class CanaryState:
         self.heard_at = {phone: 0.0 for phones in self.phones.values() for phone in phones}
         self.heard_before: dict[str, float] = {}
         """By token that a phone has told of: when it was heard from before that."""
-        now, every_seconds = self.clock.now(), self.timing.judge_seconds
-        self.absences = Absences.since_start(now, every_seconds=every_seconds)
+        now = self.clock.now()
+        self.absences = Absences.since_start(
+            now, every_seconds=self.timing.judge_seconds, grace_seconds=settings.canary_grace_seconds
+        )
         """When we could not store, or stood still."""
-        self.unlinked = Absences.since_start(now, every_seconds=every_seconds) if len(self.links) > 1 else NEVER_AWAY
+        self.unlinked = self.absences if len(self.links) > 1 else NEVER_AWAY
         """When none of several links was bound."""
+        self._was_linked = False
         self.watches = {link: RouteWatch(now) for link in self.links}
 
     def look_at_links(self, now: float) -> None:
-        if self.unlinked is not NEVER_AWAY and self.centre.is_linked:
-            self.unlinked = self.unlinked.there(now)
+        if self.unlinked is NEVER_AWAY:
+            return
+        linked, self._was_linked = self._was_linked, self.centre.is_linked
+        if self._was_linked:
+            self.unlinked = self.unlinked.there_all_along(now) if linked else self.unlinked.there(now)
 
     def note_told(self, told: Iterable[tuple[str, str]]) -> None:
         """Phones tell of tokens, as (phone, token): noted before it is stored, since it is judged as soon as it is."""
