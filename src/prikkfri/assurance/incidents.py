@@ -21,9 +21,8 @@ from typing import Any, Literal
 import msgspec
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.detection import HINTS, Alarm
+from prikkfri.assurance.detection import CONTACT_STEP, HINTS, Alarm
 from prikkfri.assurance.detection import Kind as AlarmKind
-from prikkfri.assurance.detection.contacts import STEP as CONTACT
 from prikkfri.assurance.impact import ROUTE
 from prikkfri.assurance.localisation import ClearedValue, Placement
 from prikkfri.assurance.segments import Segment
@@ -193,7 +192,7 @@ class Incident:
             return tuple(Segment.of({**place, "service": self.service}) for place in places)
         series = tuple(dict.fromkeys(alarm.segment for alarm in self.alarms))
         # That people call says of nothing where it is: only of a suspicion that has nothing else.
-        series = tuple(each for each in series if each.get("step") != CONTACT) or series
+        series = tuple(each for each in series if each.get("step") != CONTACT_STEP) or series
         return tuple(each for each in series if not any(other != each and other.holds(each) for other in series))
 
 

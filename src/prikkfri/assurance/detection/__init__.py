@@ -1,6 +1,7 @@
 """From the counts of series to alarms."""
 
 from prikkfri.assurance.detection.series import (
+    CONTACT_STEP,
     HINTS,
     ODDS_RATIOS,
     SECONDS_PER_YEAR,
@@ -17,6 +18,7 @@ from prikkfri.assurance.detection.series import (
 )
 
 __all__ = [
+    "CONTACT_STEP",
     "HINTS",
     "ODDS_RATIOS",
     "SECONDS_PER_YEAR",

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from prikkfri.assurance.detection import shares
-from prikkfri.assurance.detection.series import SECONDS_PER_YEAR, TESTS, Alarm, Settings
+from prikkfri.assurance.detection.series import CONTACT_STEP, SECONDS_PER_YEAR, TESTS, Alarm, Settings
 from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, ShareSettings
 from prikkfri.assurance.segments import Segment
 
@@ -30,8 +30,6 @@ MINUTES_KEPT = 60
 """So long it is known how many were active."""
 ORDINARY = 0.001
 """The share that is taken for ordinary before anything is known."""
-STEP = "contact"
-"""The step of the segment in which such an alarm is."""
 
 
 class ContactMoment(NamedTuple):
@@ -138,7 +136,7 @@ class ContactRates:
         share, usual = 1_000 * contacts / customers, 1_000 * level
         return Alarm(
             kind="contacts",
-            segment=Segment.of({"service": self._services[number], "step": STEP}),
+            segment=Segment.of({"service": self._services[number], "step": CONTACT_STEP}),
             raised_at=now,
             since=since,
             level=level,

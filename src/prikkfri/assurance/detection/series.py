@@ -59,6 +59,8 @@ Kind = Literal["share", "plunge", "contacts", "slow", "told"]
 """`told`: no test of ours, but a role that saw it with its own eyes and acted."""
 HINTS: frozenset[Kind] = frozenset({"plunge", "contacts", "slow"})
 """Of these none says that a promise was broken: alone they confirm nothing, and nobody outside hears of them."""
+CONTACT_STEP = "contact"
+"""The step of the segment in which an alarm of contacts with customer service is."""
 
 
 @dataclass(frozen=True, kw_only=True)
