@@ -58,6 +58,7 @@ NEEDS_A_HOME = {
     "keys machine": ["keys", "machine", "door-1.internal"],
     "keys rotate": ["keys", "rotate", "door-playback"],
     "subscribers import": ["subscribers", "import", "customers.csv"],
+    "contacts": ["contacts", "contacts.csv"],
 }
 MAKES_A_HOME = {"serve": ["serve"]}
 MEND = "name the folder on which `prikkfri serve` runs (--home or PRIKKFRI_HOME)"

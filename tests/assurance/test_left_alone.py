@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import msgspec
+from msgspec import structs
 from surroundings import surroundings
 
 from prikkfri.assurance.http import RoleClient
@@ -64,7 +65,7 @@ class Habits:
         message = self._submitted(at, "account:middag", "link:handsets", f"4790{phone:06d}")
         yield outcomes.submitted(Party("account", "middag"), "notice", PARTNERS, reason="", now=at)
         yield outcomes.asked(message, PARTNERS)
-        yield outcomes.handed_over(message, PARTNERS, now=at + 0.1)
+        yield outcomes.handed_over(structs.replace(message, attempted_at=at + 0.1), PARTNERS)
         off = phone < OFF_SHARE * 300
         if off and phone % 2:
             return
