@@ -11,7 +11,8 @@ from typing import Any
 
 from prikkfri.config import Account, Link, Sms
 from prikkfri.journal import open_journal
-from prikkfri.protocols.smpp.session import Limits, Side
+from prikkfri.protocols.smpp.pdu import BindResponse, Command, ShortMessage, Status
+from prikkfri.protocols.smpp.session import Limits, Request, SessionEnd, Side
 from prikkfri.simulation.virtual.loop import VirtualLoop
 from prikkfri.sms.server import Connection
 from prikkfri.sms.service import SmsCentre
@@ -89,6 +90,40 @@ def link(name: str = "nord", **changes: Any) -> Link:
     """Its partner sees its name as the host that it connects to."""
     plain = {"partner": "Fjordmobil", "port": 1, "system_id": "prikkfri", "password": "secret12", "prefixes": ("47",)}
     return Link(name=name, host=name, **{**plain, **changes})
+
+
+class CabledPartner:
+    """The other end of all connections: it lets everybody bind, and `take`s the messages that come."""
+
+    def __init__(self, loop: CabledLoop) -> None:
+        self.loop = loop
+        self.taken = 0
+        self.serving: list[asyncio.Task[None]] = []
+
+    def opened(self, connection: Connection) -> None:
+        self.serving.append(self.loop.create_task(self.serve(connection)))
+
+    async def serve(self, connection: Connection) -> None:
+        while True:
+            for event in await connection.take(100):
+                if isinstance(event, SessionEnd):
+                    return
+                if not isinstance(event, Request):
+                    self.answered()
+                elif isinstance(event.body, ShortMessage):
+                    self.take(connection, event, event.body)
+                elif event.command == Command.UNBIND:
+                    connection.session.answer(event, Status.OK)
+                else:
+                    connection.session.answer(event, Status.OK, BindResponse("partner"))
+            connection.flush()
+
+    def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
+        raise NotImplementedError
+
+    def answered(self) -> None:
+        """The centre has answered something."""
+        raise AssertionError("nothing was asked of it")
 
 
 @asynccontextmanager

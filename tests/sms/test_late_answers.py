@@ -5,40 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cables import SHOP, CabledLoop, link, running_centre
+from cables import SHOP, CabledLoop, CabledPartner, link, running_centre
 
-from prikkfri.protocols.smpp.pdu import BindResponse, Command, MessageResponse, ShortMessage, Status, encode_body
-from prikkfri.protocols.smpp.session import Request, SessionEnd
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, encode_body
+from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.server import Connection
 from prikkfri.sms.timing import TIMING
 
 
-class SlowPartner:
+class SlowPartner(CabledPartner):
     """Its receipts bear no reference, and each of its answers comes `seconds` after its receipt."""
 
     def __init__(self, loop: CabledLoop, seconds: float) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.seconds = seconds
-        self.taken = 0
-        self.serving: list[asyncio.Task[None]] = []
 
-    def opened(self, connection: Connection) -> None:
-        self.serving.append(self.loop.create_task(self.serve(connection)))
-
-    async def serve(self, connection: Connection) -> None:
-        while True:
-            for event in await connection.take(100):
-                if isinstance(event, SessionEnd):
-                    return
-                if not isinstance(event, Request):
-                    continue
-                if isinstance(event.body, ShortMessage):
-                    self.take(connection, event, event.body)
-                elif event.command == Command.UNBIND:
-                    connection.session.answer(event, Status.OK)
-                else:
-                    connection.session.answer(event, Status.OK, BindResponse("partner"))
-            connection.flush()
+    def answered(self) -> None:
+        """Its receipts are."""
 
     def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
         self.taken += 1

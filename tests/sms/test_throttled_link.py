@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cables import SHOP, CabledLoop, link, running_centre
+from cables import SHOP, CabledLoop, CabledPartner, link, running_centre
 
-from prikkfri.protocols.smpp.pdu import BindResponse, Command, MessageResponse, ShortMessage, Status
-from prikkfri.protocols.smpp.session import Request, SessionEnd
+from prikkfri.protocols.smpp.pdu import BindResponse, MessageResponse, ShortMessage, Status
+from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms.pace import PAUSE_SECONDS
 from prikkfri.sms.server import Connection
 from prikkfri.sms.submission import TokenBucket
@@ -20,33 +20,15 @@ PER_SECOND = 20.0
 ROUND_TRIP_SECONDS = 0.05
 
 
-class Partner:
+class Partner(CabledPartner):
     """Takes `PER_SECOND`, a second's worth at once, and says of the others that they come too fast."""
 
     def __init__(self, loop: CabledLoop) -> None:
-        self.loop = loop
+        super().__init__(loop)
         self.bucket = TokenBucket(PER_SECOND, loop.time())
-        self.taken = self.refused = 0
-        self.serving: list[asyncio.Task[None]] = []
+        self.refused = 0
 
-    def opened(self, connection: Connection) -> None:
-        self.serving.append(self.loop.create_task(self.serve(connection)))
-
-    async def serve(self, connection: Connection) -> None:
-        while True:
-            for event in await connection.take(100):
-                if isinstance(event, SessionEnd):
-                    return
-                assert isinstance(event, Request)
-                if isinstance(event.body, ShortMessage):
-                    self.answer(connection, event)
-                elif event.command == Command.UNBIND:
-                    connection.session.answer(event, Status.OK)
-                else:
-                    connection.session.answer(event, Status.OK, BindResponse("partner"))
-            connection.flush()
-
-    def answer(self, connection: Connection, request: Request) -> None:
+    def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
         if (left := self.bucket.take(PER_SECOND, self.loop.time())) is None:
             self.refused += 1
             connection.session.answer(request, Status.THROTTLED, MessageResponse())

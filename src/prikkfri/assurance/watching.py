@@ -6,7 +6,7 @@ seeing a plunge and seeing none look the same. What comes for a second that is c
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -18,8 +18,6 @@ from msgspec import structs
 
 from prikkfri.assurance.counting import plausible_time
 from prikkfri.assurance.detection import (
-    SECONDS_PER_YEAR,
-    TESTS,
     Alarm,
     SeriesState,
     Settings,
@@ -31,7 +29,7 @@ from prikkfri.assurance.detection import (
     volumes,
 )
 from prikkfri.assurance.detection.contacts import ContactMoment, ContactRates, KeptContacts
-from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Flags, Floats, Shares, ShareSettings
+from prikkfri.assurance.detection.shares import Flags, Floats, Shares, ShareSettings
 from prikkfri.assurance.detection.silence import Silences
 from prikkfri.assurance.detection.slowness import KeptSlowness, Slowness
 from prikkfri.assurance.detection.together import Sums
@@ -471,21 +469,36 @@ def _volumes_stepped(
     believed = falls & (sums.buckets >= settings.warm_up_buckets)
     began = kept.step(settled, start, median=sums.median, seen=seen, falls=believed, stands=sums.plunges_stand)
     watch = replace(watch, volumes=kept)
-    lasting = kept.falls & ~sums.plunges_stand
-    if not lasting.any():
+    best = {number: (window, nats) for number, window, nats in began}
+
+    def fresh(number: int) -> Alarm | None:
+        return kept.alarm(number, *best[number], watch.counted_to, order[number]) if number in best else None
+
+    return _fallen(watch, stood, kept.falls, fresh)
+
+
+def _fallen(
+    watch: Watch, stood: Mapping[int, tuple[Alarm, ...]], falls: Flags, fresh: Callable[[int], Alarm | None]
+) -> tuple[Watch, list[Alarm]]:
+    """With the alarms of a test's falls beside those that the plunge has told already, and those that are new.
+
+    `stood`: the alarms that stood before the bucket; `fresh`: the alarm of a series in which a fall has just begun.
+    """
+    assert watch.sums is not None
+    (lasting,) = np.nonzero(falls & ~watch.sums.plunges_stand)
+    if not lasting.size:
         return watch, []
-    new_alarms = {number: (number, window, nats) for number, window, nats in began}
     alarms: list[Alarm] = []
-    standing, plunges_stand = dict(watch.raised), sums.plunges_stand.copy()
-    for number in np.flatnonzero(lasting).tolist():
+    standing, plunges_stand = dict(watch.raised), watch.sums.plunges_stand.copy()
+    for number in lasting.tolist():
         stands = [alarm for alarm in stood.get(number, ()) if alarm.kind == "plunge"]
-        if number in new_alarms and not stands:
-            stands = [kept.alarm(*new_alarms[number], watch.counted_to, order[number])]
+        if not stands and (new := fresh(number)) is not None:
+            stands = [new]
             alarms += stands
         if stands:
             standing[number] = (*standing.get(number, ()), *stands)
             plunges_stand[number] = True
-    return replace(watch, sums=replace(sums, plunges_stand=plunges_stand), raised=standing), alarms
+    return replace(watch, sums=replace(watch.sums, plunges_stand=plunges_stand), raised=standing), alarms
 
 
 def _silences_stepped(
@@ -506,22 +519,11 @@ def _silences_stepped(
     if new := len(order) - len(before.quiet):
         before = silence.grown(before, new)
     after, raised = silence.step(before, settled, start, settings, seen=seen, falls=falls)
-    assert watch.sums is not None
-    (lasting,) = np.nonzero(after.stand & ~watch.sums.plunges_stand)
-    if not lasting.size:
-        return replace(watch, silences=after), []
-    alarms: list[Alarm] = []
-    standing, plunges_stand = dict(watch.raised), watch.sums.plunges_stand.copy()
-    for number in lasting.tolist():
-        stands = [alarm for alarm in stood.get(number, ()) if alarm.kind == "plunge"]
-        if raised[number] and not stands:
-            stands = [silence.alarm(after, number, order[number], settings)]
-            alarms += stands
-        if stands:
-            standing[number] = (*standing.get(number, ()), *stands)
-            plunges_stand[number] = True
-    sums = replace(watch.sums, plunges_stand=plunges_stand)
-    return replace(watch, sums=sums, raised=standing, silences=after), alarms
+
+    def fresh(number: int) -> Alarm | None:
+        return silence.alarm(after, number, order[number], settings) if raised[number] else None
+
+    return _fallen(replace(watch, silences=after), stood, after.stand, fresh)
 
 
 @lru_cache(maxsize=8)
@@ -529,7 +531,7 @@ def _share_settings(settings: Settings) -> ShareSettings:
     return ShareSettings(
         bucket_seconds=settings.bucket_seconds,
         series=settings.series,
-        false_alarms_per_month=settings.false_alarms_per_year / TESTS * SECONDS_PER_MONTH / SECONDS_PER_YEAR,
+        false_alarms_per_month=settings.false_alarms_per_month,
         half_life_seconds=settings.share_half_life_seconds,
         prior_promises=settings.share_prior_promises,
     )

@@ -23,7 +23,8 @@ def contacts(
     refuse_unwritable(json_file, "--json")
     settings = configuration(home, config)
     try:
-        content = file.read_bytes()
+        with file.open("rb") as opened:
+            content = opened.read(CONTACTS_BYTES_MAX + 1)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}; name a CSV file that can be read") from None
     if len(content) > CONTACTS_BYTES_MAX:

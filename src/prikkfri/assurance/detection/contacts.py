@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from prikkfri.assurance.detection import shares
-from prikkfri.assurance.detection.series import CONTACT_STEP, SECONDS_PER_YEAR, TESTS, Alarm, Settings
-from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, ShareSettings
+from prikkfri.assurance.detection.series import CONTACT_STEP, Alarm, Settings
+from prikkfri.assurance.detection.shares import ShareSettings
 from prikkfri.assurance.segments import Segment
 
 MINUTE_SECONDS = 60.0
@@ -152,7 +152,7 @@ def _tested(settings: Settings) -> ShareSettings:
     return ShareSettings(
         bucket_seconds=MINUTE_SECONDS,
         series=SERVICES_MAX,
-        false_alarms_per_month=settings.false_alarms_per_year / TESTS * SECONDS_PER_MONTH / SECONDS_PER_YEAR,
+        false_alarms_per_month=settings.false_alarms_per_month,
         half_life_seconds=6 * 3_600.0,
         prior_share=ORDINARY,
         prior_promises=2_000.0,

@@ -96,6 +96,11 @@ class Settings:
         known = ORDINARY_SHARES.get((segment.get("service"), segment.get("step")), 0.0)
         return max(self.share_floor, known)
 
+    @property
+    def false_alarms_per_month(self) -> float:
+        """Of each test, in the whole installation."""
+        return self.false_alarms_per_year / TESTS / 12
+
     @cached_property
     def threshold(self) -> float:
         """h, in nats: see the theory of operation."""

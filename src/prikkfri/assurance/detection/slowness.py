@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from prikkfri.assurance.detection import shares
-from prikkfri.assurance.detection.series import SECONDS_PER_YEAR, TESTS, Alarm, Settings
-from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, ShareSettings
+from prikkfri.assurance.detection.series import Alarm, Settings
+from prikkfri.assurance.detection.shares import ShareSettings
 from prikkfri.assurance.segments import Segment
 
 ORDINARY = 0.01
@@ -82,7 +82,7 @@ def _tested(settings: Settings) -> ShareSettings:
     return ShareSettings(
         bucket_seconds=settings.bucket_seconds,
         series=settings.series,
-        false_alarms_per_month=settings.false_alarms_per_year / TESTS * SECONDS_PER_MONTH / SECONDS_PER_YEAR,
+        false_alarms_per_month=settings.false_alarms_per_month,
         half_life_seconds=settings.share_half_life_seconds,
         floor=ORDINARY,
         prior_promises=PRIOR_PROMISES,

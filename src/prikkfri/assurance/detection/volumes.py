@@ -17,8 +17,8 @@ import numpy as np
 
 from prikkfri.assurance.detection import counts
 from prikkfri.assurance.detection.counts import Counts, CountSettings, evidence_of
-from prikkfri.assurance.detection.series import SECONDS_PER_YEAR, TESTS, Alarm, Settings
-from prikkfri.assurance.detection.shares import SECONDS_PER_MONTH, Flags, Floats
+from prikkfri.assurance.detection.series import Alarm, Settings
+from prikkfri.assurance.detection.shares import Flags, Floats
 from prikkfri.assurance.segments import Segment
 
 LASTS_SECONDS = 900.0
@@ -148,7 +148,7 @@ def _tested(settings: Settings) -> CountSettings:
     return CountSettings(
         bucket_seconds=settings.bucket_seconds,
         series=settings.series,
-        false_alarms_per_month=settings.false_alarms_per_year / TESTS * SECONDS_PER_MONTH / SECONDS_PER_YEAR,
+        false_alarms_per_month=settings.false_alarms_per_month,
         weekly=False,
     )
 
