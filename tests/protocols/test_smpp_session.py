@@ -203,7 +203,9 @@ def test_a_late_answer_still_finds_its_context() -> None:
     assert esme.tick(20.0) == [ResponseTimeout("slow")]
     assert esme.window_room == 3
     centre.answer(request, Status.OK, MessageResponse("late"))
-    assert esme.receive(centre.outgoing(), 25.0) == [PeerResponse("slow", Status.OK, MessageResponse("late"))]
+    assert esme.receive(centre.outgoing(), 25.0) == [
+        PeerResponse("slow", Status.OK, MessageResponse("late"), late=True)
+    ]
 
 
 def test_the_answer_to_another_question_settles_nothing() -> None:
@@ -423,7 +425,7 @@ def test_no_request_bears_the_sequence_number_of_one_whose_answer_may_still_come
     assert seen == {1, 2, 3, 4, 5} - {late.sequence, waits.sequence}
     for pdu, context in ((waits, "waits"), (late, "late")):
         answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageResponse("y")))
-        assert esme.receive(answer, 22.0) == [PeerResponse(context, 0, MessageResponse("y"))]
+        assert esme.receive(answer, 22.0) == [PeerResponse(context, 0, MessageResponse("y"), late=context == "late")]
 
 
 def test_where_each_number_is_waited_for_the_longest_wait_is_given_up() -> None:
@@ -435,7 +437,7 @@ def test_where_each_number_is_waited_for_the_longest_wait_is_given_up() -> None:
         assert esme.tick(20.0 * number + 20.0) == [ResponseTimeout(number)]
     assert sorted(numbers[:3]) == [1, 2, 3] and numbers[3] == numbers[0]
     answer = encode(Pdu(4 | RESPONSE, 0, numbers[3], MessageResponse("x")))
-    assert esme.receive(answer, 90.0) == [PeerResponse(3, 0, MessageResponse("x"))]
+    assert esme.receive(answer, 90.0) == [PeerResponse(3, 0, MessageResponse("x"), late=True)]
 
 
 def test_what_is_looked_at_is_what_is_written_and_what_is_refused_leaves_nothing() -> None:

@@ -26,17 +26,17 @@ from prikkfri.storage import Database, Transaction
 
 # What each event makes of a message, state by state; a dot: nothing.
 MESSAGES = """
-                 claim    release  move     take  put-off  doubt     deliver    fail           reject    expire   unreport    quarantine         free     discard  give-up
-waiting          sending  .        waiting  .     .        .         .          .              .         expired  .           .                  .        .        unreported
-sending          .        waiting  .        sent  waiting  in-doubt  delivered  .              rejected  .        .           quarantined        .        .        .
-sent             .        .        .        .     .        .         delivered  undeliverable  rejected  expired  unreported  .                  .        .        .
-in-doubt         .        .        .        sent  waiting  .         delivered  undeliverable  rejected  expired  unreported  .                  .        .        unreported
-quarantined      .        .        .        .     .        .         .          .              .         .        .           .                  waiting  rejected  .
-delivered        .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
-undeliverable    .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
-rejected         .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
-expired          .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
-unreported       .        .        .        .     .        .         .          .              .         .        .           .                  .        .        .
+                 claim    release  move     take  put-off  recall    doubt     deliver    fail           reject    expire   unreport    quarantine         free     discard  give-up
+waiting          sending  .        waiting  .     .        in-doubt  .         .          .              .         expired  .           .                  .        .        unreported
+sending          .        waiting  .        sent  waiting  .         in-doubt  delivered  .              rejected  .        .           quarantined        .        .        .
+sent             .        .        .        .     .        .         .         delivered  undeliverable  rejected  expired  unreported  .                  .        .        .
+in-doubt         .        .        .        sent  waiting  .         .         delivered  undeliverable  rejected  expired  unreported  .                  .        .        unreported
+quarantined      .        .        .        .     .        .         .         .          .              .         .        .           .                  waiting  rejected  .
+delivered        .        .        .        .     .        .         .         .          .              .         .        .           .                  .        .        .
+undeliverable    .        .        .        .     .        .         .         .          .              .         .        .           .                  .        .        .
+rejected         .        .        .        .     .        .         .         .          .              .         .        .           .                  .        .        .
+expired          .        .        .        .     .        .         .         .          .              .         .        .           .                  .        .        .
+unreported       .        .        .        .     .        .         .         .          .              .         .        .           .                  .        .        .
 """  # noqa: E501
 RECEIPTS = """
            due      claim    give   put-off
@@ -91,6 +91,7 @@ def test_a_change_is_put_into_sql_by_its_table() -> None:
     assert MESSAGE.transitions(DeliveryState)[DeliveryState.SENT] == ENDED - {DeliveryState.QUARANTINED}
     assert MESSAGE.transitions(DeliveryState)[DeliveryState.WAITING] == {
         DeliveryState.SENDING,
+        DeliveryState.IN_DOUBT,
         DeliveryState.EXPIRED,
         DeliveryState.UNREPORTED,
     }  # to be moved is no way on
@@ -131,6 +132,7 @@ STATEMENTS: list[tuple[Event, Statement]] = [
     (Event.MOVE, lambda tx, ids: store.move(tx, "link:nord", "held:nord", limit=10_000)),
     (Event.TAKE, lambda tx, ids: store.mark_sent(tx, [(each, "net") for each in ids], now=NOW)),
     (Event.PUT_OFF, put_off),
+    (Event.RECALL, lambda tx, ids: store.recall(tx, ids, "link:syd")),
     (Event.DOUBT, lambda tx, ids: store.mark_in_doubt(tx, ids, due_at=NOW)),
     (Event.DOUBT, lambda tx, ids: store.doubt_what_was_sending(tx, due_at=NOW)),
     *((event, ending(state)) for state, event in ENDINGS.items()),

@@ -356,6 +356,19 @@ def test_what_is_under_way_to_a_phone_is_told_until_its_peer_has_said_something(
     assert set(pairs.under_way({NUMBER})) == {"2"} and set(pairs.under_way(["46"])) == {"3"}
 
 
+def test_what_is_withdrawn_is_neither_written_nor_under_way() -> None:
+    pairs: Pairs[str] = Pairs()
+    for each in (entry(1), entry(2), entry(3, "Bank"), entry(4, recipient="46")):
+        pairs.enter(each, "a" if each.id != "4" else "b")
+    pairs.queue("a").popleft()  # 1 has been written
+    asked = {"1", "2", "4", "5"}
+    assert sorted(pairs.unwritten(asked)) == ["2", "4"]
+    pairs.withdraw(asked)
+    assert [message.id for message in pairs.queue("a")] == ["3"]
+    assert not pairs.queue("b") and not pairs.unwritten(asked)
+    assert set(pairs.under_way([NUMBER])) == {"1", "3"} and len(pairs) == 2
+
+
 def test_what_is_not_known_any_more_takes_no_room() -> None:
     pairs: Pairs[str] = Pairs()
     for number in range(100):
@@ -406,7 +419,7 @@ def test_whatever_ends_the_wait_for_an_answer_is_one() -> None:
     events: list[Event] = [
         PeerResponse(first, Status.OK, MessageResponse()), PeerResponse("a receipt", Status.OK, MessageResponse()),
         Request(Command.UNBIND, 1, MessageResponse()), ResponseTimeout(second), UnreadableResponse(third),
-        ResponseTimeout("a receipt"),
+        ResponseTimeout("a receipt"), PeerResponse(entry(9), Status.OK, MessageResponse(), late=True),
         SessionEnd("gone", (fourth, "a receipt", fifth)),
     ]  # fmt: skip
     assert list(responded_messages(events)) == [first, second, third, fourth, fifth]

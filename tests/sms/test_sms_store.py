@@ -38,6 +38,8 @@ STATEMENTS: list[tuple[Any, dict[str, Any]]] = [
     (keys.sealed_now, {}),
     (store.release, {"ids": ["a", "b"]}),
     (store.mark_sent, {"sent": [("a", "n")], "now": 1.0}),
+    (store.claims, {"ids": ["a", "b"]}),
+    (store.recall, {"ids": ["a", "b"], "target": "link:nord"}),
     (store.put_off, {"message": "a", "due_at": 1.0, "reason": ""}),
     (store.mark_in_doubt, {"ids": ["a"], "due_at": 1.0}),
     (store.doubt_what_was_sending, {"due_at": 1.0}),

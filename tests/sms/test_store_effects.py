@@ -242,6 +242,18 @@ async def test_only_what_was_on_its_way_becomes_sent(database: Database) -> None
     )
 
 
+async def test_only_what_waits_is_recalled_for_whoever_has_it(database: Database) -> None:
+    rows = crossed(state=STATES, target=("link:nord", "link:syd", "held:nord"), message_class=("ordinary", "canary"))
+    asked = every_second(rows)
+    found = await effect(database, rows, partial(store.recall, ids=asked, target="link:nord"))
+    found.must_be(
+        lambda row: (
+            {"state": "in-doubt", "target": "link:nord"} if row["id"] in asked and row["state"] == "waiting" else None
+        )
+    )
+    assert set(found.result) == {row["id"] for row in rows if row["id"] in asked and row["state"] == "waiting"}
+
+
 async def test_only_what_was_on_its_way_is_put_off(database: Database) -> None:
     rows = crossed(state=STATES, target=("link:nord", "link:syd"), due_at=(NOW - 5, NOW + 5))
     asked = every_second(rows)

@@ -75,18 +75,26 @@ class BatchContext:
     """What the party's statuses mean."""
 
 
+@dataclass(kw_only=True)
+class HeardResponses:
+    """What a party's answers come to."""
+
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    """(message id, the id that the next hop gave it)."""
+    put_off: list[tuple[str, Retry]] = field(default_factory=list)
+    ended: list[tuple[str, DeliveryState, str]] = field(default_factory=list)
+
+
 @dataclass
-class BatchResult:
+class BatchResult(HeardResponses):
     bucket: TokenBucket
     messages: list[Message] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[tuple[Request, Status, Body]] = field(default_factory=list)
     """To be given when all else here is stored."""
     told: list[ReceiptDelivery] = field(default_factory=list)
-    sent: list[tuple[str, str]] = field(default_factory=list)
-    """(message id, the id that the next hop gave it)."""
-    ended: list[tuple[str, DeliveryState, str]] = field(default_factory=list)
-    put_off: list[tuple[str, Retry]] = field(default_factory=list)
+    late: dict[str, float] = field(default_factory=dict)
+    """Messages of which an answer came when nobody waited for it any more: when each had been claimed."""
     in_doubt: list[str] = field(default_factory=list)
     ended_session: list[str] = field(default_factory=list)
     """Of those in doubt the one by which the peer may have ended the session: it is the first without an answer."""
@@ -109,6 +117,12 @@ class BatchResult:
     unbind: Request | None = None
     over: SessionEnd | None = None
 
+    @property
+    def taken_late(self) -> set[str]:
+        """Messages that were taken, as an answer tells for which nobody waited any more."""
+        delivered = (message for message, state, _ in self.ended if state is DeliveryState.DELIVERED)
+        return self.late.keys() & {*(message for message, _ in self.sent), *delivered}
+
 
 def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContext) -> BatchResult:
     intake = BatchResult(bucket)
@@ -121,8 +135,10 @@ def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContex
                     intake.unbind = event
                 else:  # a bind when bound; the session lets none through
                     intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
-            case PeerResponse(context=Message() as message, status=status, body=body):
+            case PeerResponse(context=Message() as message, status=status, body=body, late=late):
                 _read_answer(intake, message, status, body, batch)
+                if late:
+                    intake.late[message.id] = message.attempted_at
             case PeerResponse(context=DueReceipt() as receipt, status=status):
                 _read_receipt_answer(intake, receipt, status, batch)
             case ResponseTimeout(context=context):

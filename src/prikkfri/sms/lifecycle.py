@@ -42,6 +42,8 @@ class Event(StrEnum):
     """The next hop took it, or a receipt names what was in doubt."""
     PUT_OFF = "put-off"
     """Refused for now; or to be sent again, since nobody told what became of it."""
+    RECALL = "recall"
+    """It waits to be sent again, and there is word of what was sent before."""
     DOUBT = "doubt"
     """No answer came, or the process ended that had claimed it."""
     DELIVER = "deliver"
@@ -155,6 +157,7 @@ MESSAGE: Lifecycle[DeliveryState, Event] = Lifecycle(
         Event.MOVE: ((DeliveryState.WAITING,), DeliveryState.WAITING),
         Event.TAKE: (_UNANSWERED, DeliveryState.SENT),
         Event.PUT_OFF: (_UNANSWERED, DeliveryState.WAITING),
+        Event.RECALL: ((DeliveryState.WAITING,), DeliveryState.IN_DOUBT),
         Event.DOUBT: ((DeliveryState.SENDING,), DeliveryState.IN_DOUBT),
         Event.DELIVER: (_OUT, DeliveryState.DELIVERED),
         Event.FAIL: (_GONE, DeliveryState.UNDELIVERABLE),

@@ -57,6 +57,17 @@ class Pairs(Generic[B]):
         """What a bind is to write, the first first; the caller takes from it."""
         return self._queues.setdefault(bind, deque())
 
+    def unwritten(self, ids: Collection[str]) -> list[str]:
+        """Those of these that stand in a queue."""
+        return [message.id for queue in self._queues.values() for message in queue if message.id in ids]
+
+    def withdraw(self, ids: Collection[str]) -> None:
+        """Takes these out of the queues: they are not to be written any more."""
+        for queue in self._queues.values():
+            for message in [message for message in queue if message.id in ids]:
+                queue.remove(message)
+                self.leave([message])
+
     def room(self, bind: B, window_room: int, window: int) -> int:
         """How many more a bind may claim, so that neither its own window nor another's queue overflows."""
         others = sum(len(queue) for each, queue in self._queues.items() if each is not bind)
@@ -86,12 +97,12 @@ class Pairs(Generic[B]):
 
 
 def responded_messages(events: Iterable[Event]) -> Iterator[Message]:
-    """The messages of which events say something, or that nothing will come."""
+    """The messages of which events say something, or that nothing will come; each once, whatever is told late."""
     for event in events:
         if type(event) is Request:  # half of all; that a struct is none of several kinds is slow to find out
             continue
         if isinstance(event, _OF_ONE):
-            if isinstance(event.context, Message):
+            if isinstance(event.context, Message) and not (isinstance(event, PeerResponse) and event.late):
                 yield event.context
         elif isinstance(event, SessionEnd):
             yield from (context for context in event.in_doubt if isinstance(context, Message))

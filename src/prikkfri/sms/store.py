@@ -28,6 +28,7 @@ _CLAIM = MESSAGE.change(Event.CLAIM)
 _RELEASE = MESSAGE.change(Event.RELEASE)
 _TAKE = MESSAGE.change(Event.TAKE)
 _PUT_OFF = MESSAGE.change(Event.PUT_OFF)
+_RECALL = MESSAGE.change(Event.RECALL)
 _DOUBT = MESSAGE.change(Event.DOUBT)
 _MOVE = MESSAGE.change(Event.MOVE)
 _RECEIPT_DUE = RECEIPT.change(ReceiptEvent.DUE)
@@ -177,6 +178,29 @@ async def put_off(tx: Transaction, message: str, *, due_at: float, reason: str, 
         {"id": message, "due_at": due_at, "reason": reason, "uncounted": int(not is_attempt)},
     )
     await count_waiting(tx, back, 1)
+
+
+async def claims(queries: Queries, ids: Iterable[str]) -> dict[str, tuple[str, float]]:
+    """For whom each is, and when it was claimed last."""
+    found: dict[str, tuple[str, float]] = {}
+    for listed, named in named_sets(ids):
+        rows = await queries.fetch(f"SELECT id, target, attempted_at FROM sms_message WHERE id IN ({listed})", named)
+        found |= {str(identity): (str(target), float(at)) for identity, target, at in rows}
+    return found
+
+
+async def recall(tx: Transaction, ids: Iterable[str], target: str) -> list[str]:
+    """Those of these that wait are not to be sent again: `target` has them, or had. Returns their ids."""
+    back: list[str] = []
+    for listed, named in named_sets(ids):
+        which = f"id IN ({listed}) AND {_RECALL.where}"
+        rows = await tx.fetch(f"SELECT id, target, message_class FROM sms_message WHERE {which}", named)
+        await tx.execute(
+            f"UPDATE sms_message SET {_RECALL.put}, target = :target WHERE {which}", {"target": target, **named}
+        )
+        await count_waiting(tx, [row[1:] for row in rows], -1)
+        back += [row[0] for row in rows]
+    return back
 
 
 async def mark_in_doubt(

@@ -110,6 +110,8 @@ class PeerResponse(msgspec.Struct, frozen=True, gc=False):
     context: object
     status: int
     body: Body
+    late: bool = False
+    """The request had counted as unanswered by then."""
 
 
 class ResponseTimeout(msgspec.Struct, frozen=True, gc=False):
@@ -330,7 +332,7 @@ class Session:
         if asked == Command.UNBIND:
             events += self.end("unbound")
             return
-        events.append(PeerResponse(context, status, body))
+        events.append(PeerResponse(context, status, body, waiting_in is self._late))
 
     def _next_sequence(self) -> int:
         """One that no request bears which waits for its answer: the answer would settle another.

@@ -96,7 +96,8 @@ class Dispatch:
                     queue.clear()  # in doubt, when we start again
                 await shared.clock.sleep(shared.timing.storage_pause_seconds)
                 return
-            for _ in unwritten:
+            given_back = {each.id for each in unwritten}
+            while queue and queue[0].id in given_back:
                 queue.popleft()
             shared.pairs[party].leave(unwritten)
             shared.came_back(party)
@@ -191,7 +192,7 @@ class Dispatch:
         hands: dict[str, NumberHolder] = {}
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
             message = queue[0]
-            if message.id in self._asking:
+            if message.id in self._asking or message.id in shared.withheld:
                 break
             if self._is_stopped(party, message):
                 aside.append(queue.popleft())

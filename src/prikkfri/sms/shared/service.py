@@ -158,6 +158,8 @@ class CentreState:
     """How fast each party is sent to, by whichever of its connections."""
     pairs: defaultdict[Party, Pairs[Connection]] = field(default_factory=lambda: defaultdict(Pairs))
     """Which of its connections messages leave by."""
+    withheld: set[str] = field(default_factory=set)
+    """Messages that are claimed to be sent again, perhaps, while it is being stored that the first was taken."""
     outages: dict[str, RouteOutage] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     """Links that have not been bound for a while: others take over where they can."""

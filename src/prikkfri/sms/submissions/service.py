@@ -8,7 +8,7 @@ from prikkfri.errors import InDoubt
 from prikkfri.protocols.smpp.concatenation import TEXT_SECONDS_MAX, TEXTS_MAX
 from prikkfri.sms import store
 from prikkfri.sms.holding.service import Holding
-from prikkfri.sms.intake import BatchResult, ReceiptDelivery, hand_in
+from prikkfri.sms.intake import BatchResult, HeardResponses, ReceiptDelivery, hand_in
 from prikkfri.sms.keys.service import Keys
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.receipts import store as receipts_store
@@ -86,8 +86,10 @@ class Submissions:
         held = shared.holds and bool(intake.messages)
 
         messages = await self._holding.bind(intake.messages)
+        shared.withheld |= intake.late.keys()
 
         async def work(tx: Transaction) -> tuple[list[ReceiptDelivery], ReceiptResult]:
+            answers = await self._hear_late(tx, party, intake, now) if intake.late else intake
             await store.insert(tx, messages)
             if references:
                 await submissions_store.put_references(tx, references)
@@ -96,29 +98,34 @@ class Submissions:
             if held:
                 await restores_store.count_accepted(tx, len(intake.messages))
                 await store.add_events(tx, [(each.id, Step(now, *ACCEPTED_HELD)) for each in intake.messages])
-            await store.mark_sent(tx, intake.sent, now=now)
+            await store.mark_sent(tx, answers.sent, now=now)
             await store.mark_in_doubt(
                 tx,
                 intake.in_doubt,
                 ended_session=intake.ended_session,
                 due_at=now + shared.settings.in_doubt_seconds,
             )
-            for message, retry in intake.put_off:
+            for message, retry in answers.put_off:
                 await store.put_off(tx, message, due_at=retry.due_at, reason=retry.reason, is_attempt=retry.is_attempt)
             later = now + shared.timing.receipt_retry_seconds
             await receipts_store.mark_receipts_delivered(tx, intake.receipts_given, now=now)
             await receipts_store.put_off_receipts(tx, intake.receipts_put_off, due_at=later)
             await store.add_events(tx, intake.events)
             shared.journal.record(tx, *intake.outcomes)
-            settling = ReceiptResult(await store.end(tx, intake.ended, now=now))
+            settling = ReceiptResult(await store.end(tx, answers.ended, now=now))
             if party.kind == "link":
-                await self._receipts.answers_came(tx, settling, party.name, intake.sent, now)
+                await self._receipts.answers_came(tx, settling, party.name, answers.sent, now)
             refused = await self._receipts.take(tx, settling, party.name, intake.told, now)
             await self._receipts.record(tx, settling, now)
             return refused, settling
 
         await self._keys.make_durable()
         refused, settling = await shared.database.write(work)
+        if intake.late:
+            for each in list(shared.pairs):
+                shared.pairs[each].withdraw(intake.taken_late)
+            shared.withheld -= intake.late.keys()
+            shared.bound.wake(shared.pairs)
         counters = shared.counters
         counters.accepted += len(intake.messages)
         counters.restored += len(intake.messages) if held else 0
@@ -143,3 +150,27 @@ class Submissions:
             shared.came_back(party)
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
         return refused
+
+    async def _hear_late(self, tx: Transaction, party: Party, intake: BatchResult, now: float) -> HeardResponses:
+        """What the answers come to, of which some came when nobody waited for them any more.
+
+        What was taken then and waits to be sent again is not. A refusal holds of the copy that was refused: of one that
+        has been sent since it says nothing.
+        """
+        shared, late = self._shared, intake.late
+        last = await store.claims(tx, late)
+        taken = intake.taken_late
+        await store.release(tx, [each for pairs in shared.pairs.values() for each in pairs.unwritten(taken)])
+        stale = {message for message, at in late.items() if last.get(message) != (str(party), at)}
+        heard = taken | {message for message, _, _ in intake.ended if message in late and message not in stale}
+        recalled = await store.recall(tx, heard, str(party))
+        step = Step(now, "not-sent-again", "its answer came late")
+        await store.add_events(tx, [(message, step) for message in recalled])
+        elsewhere = {
+            message for message, (target, _) in last.items() if target != str(party) and message not in recalled
+        }
+        return HeardResponses(
+            sent=[each for each in intake.sent if each[0] not in elsewhere],
+            put_off=[each for each in intake.put_off if each[0] not in stale],
+            ended=[each for each in intake.ended if each[0] not in (elsewhere if each[0] in taken else stale)],
+        )
