@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cables import SHOP, CabledLoop, CabledPartner, link, running_centre
 
-from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, encode_body
+from prikkfri.protocols.smpp.pdu import Command, MessageResponse, ShortMessage, Status, Tag, encode_body
 from prikkfri.protocols.smpp.session import Request
 from prikkfri.sms import store
 from prikkfri.sms.server import Connection
@@ -101,6 +101,58 @@ def test_what_waits_for_another_by_now_is_not_sent_when_the_first_has_it(folder:
             await asyncio.sleep(60.0)
             held = ("waiting", "held:nord")
             assert await states() == [("delivered", "link:nord"), ("in-doubt", "link:nord"), held, held]
+            assert partner.taken == 2
+
+    try:
+        loop.run_until_complete(work())
+    finally:
+        loop.close()
+
+
+class SilentPartner(CabledPartner):
+    """It answers nothing, and tells `seconds` later what became of a message, by the reference that this bore."""
+
+    def __init__(self, loop: CabledLoop, seconds: float) -> None:
+        super().__init__(loop)
+        self.seconds = seconds
+
+    def answered(self) -> None:
+        """Its receipts are."""
+
+    def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
+        self.taken += 1
+        reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
+        assert reference is not None
+        told = ShortMessage(
+            source=message.destination,
+            destination=message.source,
+            octets=f"id:net-{self.taken} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode(),
+            esm_class=4,
+            tlvs=((Tag.USER_MESSAGE_REFERENCE, reference),),
+        )
+
+        def tell() -> None:
+            connection.session.ask(Command.DELIVER_SM, encode_body(told), reference, self.loop.time())
+            connection.flush()
+
+        self.loop.call_later(self.seconds, tell)
+
+
+def test_what_a_receipt_names_while_it_waits_to_be_sent_again_is_not_sent(folder: Path) -> None:
+    loop = CabledLoop(lambda _, connection: partner.opened(connection), lambda: 0.01)
+    partner = SilentPartner(loop, 180.0)
+    nord = link(throughput_per_second_max=0.01)
+
+    async def work() -> None:
+        async with running_centre(loop, folder, nord) as (centre, database):
+            await asyncio.sleep(5.0)
+            for number in range(3):
+                await centre.submit(SHOP, "Shop", f"479000000{number}", "hei")
+            await asyncio.sleep(195.0)
+            states = await database.read(
+                lambda queries: queries.fetch("SELECT state FROM sms_message ORDER BY accepted_at, id")
+            )
+            assert states == [("delivered",), ("in-doubt",), ("waiting",)]
             assert partner.taken == 2
 
     try:

@@ -155,7 +155,12 @@ CASES: list[tuple[str, Any, dict[str, Any], Row]] = [
     ("latest_sealed", keys.latest_sealed, {}, WAITING),
     ("move", store.move, {"source": "link:nord", "target": "held:nord", "limit": 10}, WAITING),
     ("is due", placing.is_due, {"target": "link:nord", "now": NOW}, WAITING),
-    ("in doubt", receipts.find_in_doubt, {"target": "link:nord", "recipient": "46"}, {"state": "in-doubt"}),
+    (
+        "in doubt",
+        receipts.find_in_doubt,
+        {"target": "link:nord", "recipient": "46"},
+        {"state": "in-doubt", "doubts": 1},
+    ),
     (
         "expire, none due",
         store.end_overdue,
@@ -259,7 +264,7 @@ KINDS: list[Row] = [
     {"target": "link:sent", "state": "sent", "attempted_at": NOW + 1, "sent_at": NOW + 1, "expires_at": NOW - 1},
     {"target": "link:sent", "state": "delivered", "ended_at": NOW - 100, "attempted_at": NOW - 100},
     {"target": "link:nord", "state": "quarantined", "ended_at": NOW - 100},
-    {"target": "link:doubt", "state": "in-doubt", "due_at": NOW - 10, "expires_at": NOW + 1_000},
+    {"target": "link:doubt", "state": "in-doubt", "doubts": 1, "due_at": NOW - 10, "expires_at": NOW + 1_000},
 ]
 OF_EACH_KIND = 6_000
 LOOKS: list[tuple[Any, dict[str, Any]]] = [

@@ -503,8 +503,9 @@ async def comes_to(database: Database, states: list[str], outcome: DeliveryState
 
 async def test_a_receipt_without_an_id_may_be_of_what_is_in_doubt_towards_its_number(database: Database) -> None:
     find = partial(receipts.find_in_doubt, target="link:nord", recipient="4790000001")
-    rows = neighbours(state="in-doubt")
-    meant = {row["id"] for row in rows if on(row, state="in-doubt", target="link:nord", recipient="4790000001")}
+    rows = [*neighbours(state="in-doubt", doubts=1), *({**row, "id": f"sure{row['id']}"} for row in neighbours())]
+    doubtful = [row for row in rows if row["doubts"] and row["state"] in ("in-doubt", "waiting")]
+    meant = {row["id"] for row in doubtful if on(row, target="link:nord", recipient="4790000001", ended_at=0.0)}
     most = receipts.IN_DOUBT_MAX
     found = await effect(database, rows, find)
     assert set(found.result) == (meant if len(meant) <= most else set())

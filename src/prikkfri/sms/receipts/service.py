@@ -301,6 +301,7 @@ class Receipts:
             if len(meant) == 1 and not meant.isdisjoint(doubtful):  # of two that share 16 bits either may be meant
                 [message] = meant
                 settling.known.clear()  # the id that it gets now may be another receipt's, too
+                await messages.recall(tx, [message], str(party))
                 await messages.mark_sent(tx, [(message, receipt.next_hop_id)], now=now)
                 step = Step(now, "doubt-settled", "the network's receipt names it")
                 await messages.add_events(tx, [(message, step)])

@@ -53,13 +53,14 @@ async def end_submission(tx: Transaction, submission: str, *, now: float) -> Del
 
 
 async def find_in_doubt(queries: Queries, target: str, recipient: str) -> list[str]:
-    """Messages in doubt towards a recipient: what a receipt without a known id may be about.
+    """Messages towards a recipient that are in doubt, or wait to be sent again after one.
 
-    None when there are more than `IN_DOUBT_MAX`: then one that is left out may be meant as well.
+    They are what a receipt without a known id may be about. None when there are more than `IN_DOUBT_MAX`: then one that
+    is left out may be meant as well.
     """
     rows = await queries.fetch(
-        "SELECT id FROM sms_message WHERE target = :target AND state = 'in-doubt' AND recipient = :recipient"
-        " ORDER BY id DESC LIMIT :most",
+        "SELECT id FROM sms_message WHERE target = :target AND recipient = :recipient AND doubts > 0 AND ended_at = 0"
+        f" AND state IN ('{DeliveryState.IN_DOUBT}', '{DeliveryState.WAITING}') ORDER BY id DESC LIMIT :most",
         {"target": target, "recipient": recipient, "most": IN_DOUBT_MAX + 1},
     )
     return [row[0] for row in rows] if len(rows) <= IN_DOUBT_MAX else []
