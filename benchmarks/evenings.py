@@ -18,8 +18,8 @@ from resuming import add_options, go_on
 from prikkfri.simulation.evenings.judging import Judgement, goal_holds, result
 from prikkfri.simulation.evenings.many import judged
 
-AT_ONCE = 8
-"""Evenings between two looks at the clock."""
+AT_ONCE = 48
+"""Evenings between two looks at the clock: of fewer, some processes would wait for the last for a part of the time."""
 
 
 def main() -> int:
