@@ -9,7 +9,9 @@ import pytest
 from prikkfri.assurance.impact import Scope, holder_of
 from prikkfri.assurance.response import archive
 from prikkfri.assurance.response.archive import JournalPlace
-from prikkfri.assurance.response.history import AHEAD_SECONDS, HolderRow, IncidentHistory, OutcomeHistory
+from prikkfri.assurance.response.history import OutcomeHistory
+from prikkfri.assurance.response.households import HolderRow
+from prikkfri.assurance.response.incident_history import AHEAD_SECONDS, IncidentHistory
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.store import StoredOutcome
 from prikkfri.assurance.tally import EXPECTATIONS, Expectation

@@ -320,6 +320,11 @@ def picture_channel(alarm: Alarm) -> str:
     return alarm.segment.get("channel") if alarm.kind == "told" and alarm.segment.get("layer") == "streams" else ""
 
 
+def is_act(outcome: Outcome) -> bool:
+    """Whether it is something that was done about a fault, or what became of a picture."""
+    return outcome.step in DONE or outcome.step == PICTURE
+
+
 def pictures(outcomes: Iterable[Outcome]) -> dict[str, Outcome]:
     """What playout said last of each channel's picture; `outcomes` are oldest first."""
     return {o.dimensions.get("channel", ""): o for o in outcomes if o.step == PICTURE and o.observed}

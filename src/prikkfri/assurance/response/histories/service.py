@@ -14,7 +14,8 @@ from prikkfri.assurance.impact import devices_of, holder_of
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.archive import JournalPlace
-from prikkfri.assurance.response.history import AHEAD_SECONDS, History, IncidentHistory, OutcomeHistory
+from prikkfri.assurance.response.history import History, OutcomeHistory
+from prikkfri.assurance.response.incident_history import AHEAD_SECONDS, IncidentHistory
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.store import StoredOutcome

@@ -1,0 +1,331 @@
+"""How what is known of an incident is carried on from one look to the next.
+
+Theory of operation. Outcomes hang together by a promise, a device or a customer: those that do are a *household*
+(`households.py`). Which promises are settled, who is hit and who has asked is known of a household from its own
+outcomes alone. What comes in, early, late or in any order, is put to its household, and only that is gone through
+again; so is one at the moments at which time alone changes it (a grace time ends). What all households come to is kept
+and corrected by the change of each (`figures.py`). The place of an incident and its beginning are asked of every
+household; where they move, all are gone through once.
+
+Where there are many, those of whom nothing else is to be asked than that they got it in time go into the archive
+(`archive.py`), and come back when more is told of them.
+"""
+
+from array import array
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from math import inf
+from operator import attrgetter
+
+import numpy as np
+
+from prikkfri.assurance.impact import ROUTE, Impact, Scope
+from prikkfri.assurance.loads import STEPS
+from prikkfri.assurance.programmes import channel_come_to
+from prikkfri.assurance.response import assessing
+from prikkfri.assurance.response.archive import (
+    ArchivedHousehold,
+    HouseholdArchive,
+    JournalPlace,
+    archivable,
+    tags_of,
+)
+from prikkfri.assurance.response.assessing import Expectations
+from prikkfri.assurance.response.figures import HouseholdFigures
+from prikkfri.assurance.response.households import HolderRow, Household, Households
+from prikkfri.assurance.response.promises import Floats, OrderedPromises, PromiseColumns, SettledPromise
+from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.store import StoredOutcome
+from prikkfri.assurance.tally import JOIN, asking_of, expectation, is_promise
+from prikkfri.journal import Outcome
+
+AHEAD_SECONDS = 1.0
+"""What is told for a later moment than so far ahead is not yet taken in."""
+
+CROWD_STEPS = frozenset(STEPS.values())
+
+_NO_MOMENTS: Floats = np.empty(0)
+_place = attrgetter("place")
+
+
+class IncidentHistory:
+    """The history of one incident's service, carried on. One owner has it; what it is asked is as of `now`."""
+
+    def __init__(self, *, since: float, usual_until: float, expectations: Expectations, live_max: float = inf) -> None:
+        """Outcomes from `since` on are taken in; crowds and viewers are of the time before `usual_until`.
+
+        When more than `live_max` outcomes are in memory, households go into the archive, those first that have been
+        quiet for longest.
+        """
+        self.since = since
+        self.usual_until = usual_until
+        self.now = -inf
+        self._live_max = live_max
+        self._archive = HouseholdArchive()
+        self._quiet: dict[Household, None] = {}
+        """Those that may be archived, the one first that changed first."""
+        self._tags_met: set[str] = set()
+        """Of what was told of who holds which device since households were last recalled."""
+        self._recalled: dict[int, JournalPlace] = {}
+        self._expectations = expectations
+        self._households = Households()
+        self._ahead: list[StoredOutcome] = []
+        """Told for a moment that has not come."""
+        self._changes: list[tuple[float, int, Household]] = []
+        """A heap of when each changes by itself."""
+        self._number = 0
+        self._promises = OrderedPromises()
+        self._acts, self._routes = _Rows(), _Rows()
+        self._crowds, self._viewers = _Moments(), _Moments()
+        self._figures = HouseholdFigures(self._households, self._archive, expectations)
+
+    @property
+    def rows(self) -> int:
+        """How many of those taken in are in memory."""
+        return self._households.rows
+
+    # What comes in.
+
+    def take(self, rows: Iterable[StoredOutcome]) -> None:
+        """Outcomes of the service that have been stored, in any order, each once; those before `since` are left out."""
+        self._ahead += (row for row in rows if row.outcome.time >= self.since)
+
+    def devices_to_look_up(self, now: float) -> list[str]:
+        """The devices of which it is to be asked who held them, before `advance(now)`; `hold` tells it."""
+        new = {row.outcome.device for row in self._ahead if row.outcome.time < now + AHEAD_SECONDS} - {""}
+        return self._households.to_look_up(new)
+
+    def joined(self, devices: Collection[str]) -> None:
+        """Something was told of who holds these devices."""
+        self._households.look_up_again(devices)
+        if self._archive:
+            self._tags_met.update(devices)
+
+    def to_recall(self, now: float) -> list[JournalPlace]:
+        """Where an outcome stands of each archived household of which more is told, before `advance(now)`.
+
+        What has been taken in of all that they tell goes to `recall`; then it is asked again, until there is nothing.
+        """
+        if not self._archive:
+            return []
+        due = (row.outcome for row in self._ahead if row.outcome.time < now + AHEAD_SECONDS)
+        tags = tags_of(due) | self._tags_met
+        self._tags_met.clear()
+        self._recalled = self._archive.find(tags)
+        return list(self._recalled.values())
+
+    def recall(self, rows: Iterable[StoredOutcome]) -> None:
+        """Takes the households that were `to_recall` out of the archive; `rows`: all that has been taken in of them.
+
+        What is told of them and is not come by its turn may be among them.
+        """
+        told = {_journal_place(row): row for row in rows}
+        waiting = {_journal_place(row) for row in self._ahead}
+        by_name: dict[str, list[StoredOutcome]] = {}
+        for place, row in told.items():
+            if row.outcome.time >= self.since and place not in waiting:
+                by_name.setdefault(_name(row), []).append(row)
+        for number, place in self._recalled.items():
+            settled = tuple(promise.settled for promise in self._archive.take(number))
+            known = told.get(place)
+            self._households.put_back(by_name.pop(_name(known), []) if known is not None else [], settled)
+        self._recalled = {}
+
+    def hold(self, devices: Collection[str], held: Iterable[HolderRow]) -> None:
+        """Who has held these devices, as far as is known."""
+        customers = self._households.hold(devices, held)
+        if self._archive:
+            self._tags_met |= customers
+
+    def begin_at(self, since: float) -> None:
+        """Takes a later beginning; what was before it is forgotten. (Of an earlier one `take` is told the rest.)"""
+        if since > self.since:
+            self._ahead = [row for row in self._ahead if row.outcome.time >= since]
+            self._households.forget(since)
+            for known in (self._acts, self._routes, self._crowds, self._viewers):
+                known.forget(since)
+            if self._archive:
+                were, are = self._archive.forget(since)
+                self._promises.replace([each.settled for each in were], [each.settled for each in are])
+        self.since = since
+
+    def advance(self, now: float) -> None:
+        """Takes in what was told up to `now`."""
+        if now < self.now:  # a clock was set back: what had run out may not have
+            self._households.stale.update(self._households.known)
+        self.now = self._figures.now = now
+        due = [row for row in self._ahead if row.outcome.time < now + AHEAD_SECONDS]
+        if due:
+            self._ahead = [row for row in self._ahead if row.outcome.time >= now + AHEAD_SECONDS]
+            for row in due:
+                self._households.put(row)
+            self._count_usual(row.outcome for row in due if row.outcome.time < self.usual_until)
+            self._acts.add(row for row in due if assessing.is_act(row.outcome))
+            self._routes.add(row for row in due if row.outcome.step == ROUTE)
+        while self._changes and self._changes[0][0] <= now:
+            at, _, household = heappop(self._changes)
+            if household.changes_at == at:
+                self._households.stale.add(household)
+        self._settle()
+        if self.rows > self._live_max:
+            self._put_away()
+
+    def _put_away(self) -> None:
+        """Archives households until no more than half of what there is room for is in memory, or none can be."""
+        found = []
+        for household in list(self._quiet):
+            if self.rows <= self._live_max / 2:
+                break
+            del self._quiet[household]
+            if household.into is None and (archived := self._archived(household)) is not None:
+                found.append(archived)
+                self._figures.drop(household)
+                self._households.release(household, archived.tags)
+        self._archive.put(found)
+
+    def _archived(self, household: Household) -> ArchivedHousehold | None:
+        held_by = {customer for _, customer, _, _ in self._households.held(household)}
+        known = archivable(household.outcomes, held_by, self._expectations)
+        if known is None or household.rows[-1].outcome.time > self.now:
+            return None
+        promises, tags = known
+        return ArchivedHousehold(promises, _journal_place(household.rows[0]), tags)
+
+    def _count_usual(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.step in CROWD_STEPS and is_promise(outcome):
+                self._crowds.add(outcome.step, outcome.time)
+            if (channel := channel_come_to(outcome)) is not None:
+                self._viewers.add(channel, outcome.time)
+
+    # What it comes to.
+
+    def _settle(self) -> None:
+        """Goes through the households that have changed."""
+        gone: list[SettledPromise] = []
+        new: list[SettledPromise] = []
+        for household in self._households.stale:
+            outcomes = household.outcomes
+            settled = tuple(assessing.settled(outcomes, now=self.now, expectations=self._expectations))
+            if settled != household.settled:
+                left = list(household.settled)
+                for each in settled:
+                    if each in left:
+                        left.remove(each)
+                    else:
+                        new.append(each)
+                gone += left
+                household.settled = settled
+            self._wait_for(household, outcomes)
+            self._figures.change(household)
+            self._quiet.pop(household, None)
+            if household.rows:
+                self._quiet[household] = None
+            else:
+                self._households.known.pop(household, None)
+        self._households.stale.clear()
+        self._promises.replace(gone, new)
+
+    def _wait_for(self, household: Household, outcomes: Iterable[Outcome]) -> None:
+        """Looks at the household again when a grace time of it ends, or a moment comes for which something was told."""
+        moments = [at for outcome in outcomes for at in self._moments(outcome)]
+        household.ended_at = max(moments, default=-inf)
+        household.changes_at = min((at for at in moments if at >= self.now), default=inf)
+        if household.changes_at < inf:
+            self._number += 1
+            heappush(self._changes, (household.changes_at, self._number, household))
+
+    def _moments(self, outcome: Outcome) -> Iterable[float]:
+        yield outcome.time
+        if outcome.verdict != "kept":
+            yield outcome.time + expectation(outcome, self._expectations).grace_seconds
+            if outcome.step == JOIN:
+                yield outcome.time + expectation(asking_of(outcome), self._expectations).grace_seconds
+
+    @property
+    def acts(self) -> Sequence[Outcome]:
+        return self._acts.outcomes
+
+    @property
+    def routes(self) -> Sequence[Outcome]:
+        return self._routes.outcomes
+
+    def promises(self) -> PromiseColumns:
+        return self._promises.columns
+
+    def impact(self, scope: Scope) -> Impact:
+        return self._figures.impact(scope)
+
+    def people(self, segments: Sequence[Segment], *, since: float) -> tuple[int, int]:
+        return self._figures.people(segments, since=since)
+
+    def asking(self, steps: Sequence[str], *, since: float, until: float) -> int:
+        return self._figures.asking(steps, since=since, until=until)
+
+    def crowd(self, step: str, since: float, until: float) -> Sequence[float]:
+        found: list[float] = self._crowds.between(since, until).get(step, _NO_MOMENTS).tolist()
+        return found
+
+    def viewers(self, since: float, until: float) -> Mapping[str, int]:
+        return {channel: len(moments) for channel, moments in self._viewers.between(since, until).items()}
+
+    @property
+    def archived(self) -> int:
+        """How many households are in the archive."""
+        return len(self._archive)
+
+    @property
+    def whole(self) -> bool:
+        return not self._archive
+
+    def between(self, since: float, until: float) -> list[Outcome]:
+        assert self.whole
+        rows = [
+            row for household in self._households.known for row in household.rows if since <= row.outcome.time < until
+        ]
+        return [row.outcome for row in sorted(rows, key=_place)]
+
+
+def _name(row: StoredOutcome) -> str:
+    return row.outcome.device or row.outcome.customer
+
+
+def _journal_place(row: StoredOutcome) -> JournalPlace:
+    return JournalPlace(row.stream, row.incarnation, row.position)
+
+
+class _Rows:
+    """Some of the outcomes, oldest first."""
+
+    def __init__(self) -> None:
+        self._rows: list[StoredOutcome] = []
+        self.outcomes: Sequence[Outcome] = ()
+
+    def add(self, rows: Iterable[StoredOutcome]) -> None:
+        if new := list(rows):
+            self._rows = sorted([*self._rows, *new], key=_place)
+            self.outcomes = [row.outcome for row in self._rows]
+
+    def forget(self, before: float) -> None:
+        self._rows = [row for row in self._rows if row.outcome.time >= before]
+        self.outcomes = [row.outcome for row in self._rows]
+
+
+class _Moments:
+    """When it was that outcomes said the same, by what they said: of a great many no more than that is kept."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, array[float]] = {}
+
+    def add(self, name: str, at: float) -> None:
+        if (known := self._by_name.get(name)) is None:
+            known = self._by_name[name] = array("d")
+        known.append(at)
+
+    def forget(self, before: float) -> None:
+        self._by_name = {name: array("d", moments.tobytes()) for name, moments in self.between(before, inf).items()}
+
+    def between(self, since: float, until: float) -> dict[str, Floats]:
+        found = {name: np.array(moments) for name, moments in self._by_name.items()}
+        inside = {name: moments[(moments >= since) & (moments < until)] for name, moments in found.items()}
+        return {name: moments for name, moments in inside.items() if len(moments)}
