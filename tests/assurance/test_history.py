@@ -1,137 +1,81 @@
 """A history that is carried on says what one from nothing says, whatever came late, early, twice or out of order."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 import pytest
+from told_outcomes import BEGAN, GRACE, LASTS, SEGMENTS, Told, from_nothing
 
-from prikkfri.assurance.impact import Scope, holder_of
+from prikkfri.assurance.impact import Scope
 from prikkfri.assurance.response import archive
-from prikkfri.assurance.response.archive import JournalPlace
-from prikkfri.assurance.response.history import OutcomeHistory
-from prikkfri.assurance.response.households import HolderRow
-from prikkfri.assurance.response.incident_history import AHEAD_SECONDS, IncidentHistory
-from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.response.incident_history import IncidentHistory
+from prikkfri.assurance.response.records import piece_of, records_of, standing_bytes, standing_of
 from prikkfri.assurance.store import StoredOutcome
-from prikkfri.assurance.tally import EXPECTATIONS, Expectation
-from prikkfri.journal import Outcome
-
-BEGAN = 10_000.0
-LASTS = 120.0
-GRACE = {
-    place: Expectation(15.0, each.repeatable, each.carried_to, each.carried_layer)
-    for place, each in EXPECTATIONS.items()
-}
-SEGMENTS = (
-    (Segment.of({"service": "television", "step": "sign-in"}),),
-    (Segment.of({"service": "television", "step": "sign-in", "layer": "signin"}),),
-    (Segment.of({"service": "television", "layer": "signin", "client": "phone"}), Segment.of({"step": "enter"})),
-    (Segment.of({"service": "television"}),),
-)
-STEPS = ("join", "enter", "sign-in", "return", "start-playback", "picture", "route", "open-channel")
-REASONS = ("overloaded", "wrong-credentials", "undelivered", "database-unavailable", "pass-spent")
 
 
-class Told:
-    """Outcomes drawn by lot: few people, so that they meet in every way, and times that often are the same."""
-
-    def __init__(self, seed: int, *, calm: bool = False) -> None:
-        self._lot = random.Random(seed)
-        self._calm = calm
-        """Most people ask once, and get it soon."""
-        self._positions = {"door": 0, "signin": 0}
-        self.people = self._lot.choice((12, 40) if calm else (3, 12, 40))
-        self.rows: list[StoredOutcome] = []
-        self.held: dict[tuple[str, str], tuple[float, float]] = {}
-
-    def some(self, now: float) -> list[StoredOutcome]:
-        """What is stored by `now`: of just then, of long before, of a moment ahead, and told again."""
-        lot, new = self._lot, list[StoredOutcome]()
-        for _ in range(lot.randrange(9)):
-            again = self.rows and lot.random() < 0.08
-            if self._calm and not again and lot.random() < 0.8:
-                some = self._answered(now)
-            else:
-                some = [lot.choice(self.rows).outcome if again else self._outcome(now)]
-            for outcome in some:
-                stream = lot.choice(("door", "signin"))
-                self._positions[stream] += 1
-                new.append(StoredOutcome(stream, self._positions[stream], outcome, "i"))
-                if outcome.observed and outcome.device and outcome.customer:
-                    first, last = self.held.get((outcome.device, outcome.customer), (outcome.time, outcome.time))
-                    self.held[outcome.device, outcome.customer] = min(first, outcome.time), max(last, outcome.time)
-        self.rows += new
-        return new
-
-    def _answered(self, now: float) -> list[Outcome]:
-        lot = self._lot
-        number, asked = lot.randrange(4 * self.people), now - lot.choice((0.0, 2.0, 20.0, 60.0)) * lot.random()
-        step, device = lot.choice(("sign-in", "start-playback", "enter")), "" if lot.random() < 0.1 else f"d-{number}"
-        known = {"service": "television", "step": step, "device": device, "promise": f"q-{lot.randrange(10**9)}"}
-        customer = f"s-{number}" if lot.random() < 0.7 or not device else ""
-        kept = Outcome(time=asked + 4 * lot.random(), layer="signin", verdict="kept", customer=customer, **known)  # type: ignore[arg-type]
-        if lot.random() < 0.3:
-            return [kept]
-        who = "" if device else customer
-        return [Outcome(time=asked, layer="door", verdict="asked", customer=who, **known), kept]  # type: ignore[arg-type]
-
-    def of_those(self, places: Sequence[JournalPlace]) -> list[StoredOutcome]:
-        """All that is stored of whoever these outcomes are of."""
-        at = {place[:3]: "" for place in places}
-        names = {
-            r.outcome.device or r.outcome.customer for r in self.rows if (r.stream, r.incarnation, r.position) in at
-        }
-        return [row for row in self.rows if (row.outcome.device or row.outcome.customer) in names]
-
-    def _outcome(self, now: float) -> Outcome:
-        lot = self._lot
-        ago = lot.choice((0.0, lot.random(), 5 * lot.random(), 60 * lot.random(), -0.5, -3.0))
-        step, number = lot.choice(STEPS), lot.randrange(self.people)
-        verdict = lot.choice(("asked", "asked", "kept", "broken"))
-        dimensions = {} if lot.random() < 0.5 else {"client": lot.choice(("phone", "television"))}
-        if step == "join":
-            verdict, dimensions = "asked", {"for": lot.choice(("enter", "sign-in"))}
-        if step in ("picture", "start-playback"):
-            dimensions = {"channel": lot.choice(("sport", "news"))}
-        return Outcome(
-            time=round((now - ago) * 4) / 4 if lot.random() < 0.7 else now - ago,
-            service="television",
-            step=step,
-            layer=lot.choice(("door", "signin")),
-            verdict=verdict,  # type: ignore[arg-type]
-            reason=lot.choice(REASONS) if verdict == "broken" else "",
-            customer=f"s-{number // 2}" if lot.random() < 0.3 else "",
-            device=f"d-{number}" if lot.random() < 0.8 else "",
-            promise=f"p-{lot.randrange(3 * self.people)}" if lot.random() < 0.7 else "",
-            observed=lot.random() < 0.9,
-            dimensions=dimensions,
-        )
-
-    def holders(self, devices: Sequence[str] | None = None) -> list[HolderRow]:
-        found = [(device, customer, *times) for (device, customer), times in self.held.items()]
-        return [row for row in found if devices is None or row[0] in devices]
-
-
-def from_nothing(told: Told, since: float, now: float) -> OutcomeHistory:
-    rows = sorted(
-        (row for row in told.rows if since <= row.outcome.time < now + AHEAD_SECONDS), key=lambda row: row.place
-    )
-    return OutcomeHistory([row.outcome for row in rows], now, GRACE, holder_of(told.holders()))
-
-
-def bring_up(history: IncidentHistory, told: Told, now: float) -> int:
+def bring_up(
+    history: IncidentHistory, told: Told, now: float, *, unread: Callable[[StoredOutcome], bool] = lambda row: False
+) -> int:
     """Advances it; how many households came back from the archive."""
     back = 0
     while True:
         if places := history.to_recall(now):
             back += len(places)
-            history.recall(told.of_those(places))
+            rows = [row for row in told.of_those(places) if row.outcome.time >= history.since and not unread(row)]
+            history.recall([row for row in told.rows if place_of(row) in places], rows)
         elif devices := history.devices_to_look_up(now):
             history.hold(devices, told.holders(devices))
         else:
             history.advance(now)
             return back
+
+
+class Kept:
+    """What is stored of a history: pieces, and where it stood when so many were."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.standing: bytes | None = None
+
+    def keep(self, history: IncidentHistory, told: Told, *, stands: bool) -> None:
+        self.pieces.append(piece_of(history.take_records()))
+        if stands:
+            self.standing = standing_bytes(history.standing(told.heads, pieces=len(self.pieces)))
+
+    def known_again(self, told: Told, lot: random.Random, now: float, live_max: float) -> IncidentHistory:
+        """As after a restart; what came after it stood is not read yet."""
+        assert self.standing is not None
+        standing = standing_of(self.standing)
+        del self.pieces[standing.pieces :]  # their history never stood on them
+        history = IncidentHistory(
+            since=standing.since, usual_until=standing.usual_until, expectations=GRACE, live_max=live_max
+        )
+        for piece in self.pieces:
+            history.do_again(records_of(piece))
+        history.keep_records()
+        places = set(standing.live_places())
+        live = [row for row in told.rows if place_of(row) in places]
+        assert len(live) == len(places)
+        lot.shuffle(live)
+        for start in range(0, len(live), 7):
+            part, later = live[start : start + 7], set(map(place_of, live[start + 7 :]))
+            history.take(part)
+            bring_up(
+                history,
+                told,
+                now,
+                unread=lambda row, later=later: place_of(row) in later or beyond(row, standing.heads),  # type: ignore[misc]
+            )
+        return history
+
+
+def place_of(row: StoredOutcome) -> tuple[str, str, int]:
+    return row.stream, row.incarnation, row.position
+
+
+def beyond(row: StoredOutcome, heads: Sequence[tuple[str, str, int]]) -> bool:
+    return not any((row.stream, row.incarnation) == head[:2] and row.position <= head[2] for head in heads)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -144,8 +88,8 @@ def test_carried_on_it_says_what_it_says_from_nothing(
     monkeypatch.setattr(archive, "RUN_TAGS_MAX", 100)
     calm = live_max < inf
     lot, told = random.Random(-seed), Told(seed, calm=calm)
-    back = 0
-    most = 0
+    back = most = restarts = 0
+    kept = Kept()
     now, since, opened = BEGAN, BEGAN - 60, BEGAN + 20
     told.some(now - 50)
     history: IncidentHistory | None = None
@@ -163,10 +107,16 @@ def test_carried_on_it_says_what_it_says_from_nothing(
             ended = lot.choice((None, now - 5.0))
         if lot.random() < 0.1:
             since = BEGAN + lot.choice((-70.0, -60.0, -10.0, 5.0))
-        if history is None or lot.random() < 0.1:  # a restart
+        if history is None or lot.random() < 0.05:  # a restart of which nothing is stored
             history = IncidentHistory(since=since, usual_until=opened, expectations=GRACE, live_max=live_max)
+            history.keep_records()
             history.take(told.rows)
+            kept = Kept()
         else:
+            if kept.standing is not None and (lot.random() < 0.1 or (calm and not restarts)):
+                history = kept.known_again(told, lot, now, live_max)
+                restarts += history.archived > 0
+                unread = [row for row in told.rows if beyond(row, standing_of(kept.standing).heads)]
             if since < history.since:
                 earlier = [row for row in told.rows if since <= row.outcome.time < history.since]
                 unread = [row for row in unread if row.outcome.time >= history.since]
@@ -179,6 +129,9 @@ def test_carried_on_it_says_what_it_says_from_nothing(
         unread = []
         back += bring_up(history, told, now)
         most = max(most, history.archived)
+        first = history.archived > 0 and not restarts
+        if lot.random() < 0.5 or first:
+            kept.keep(history, told, stands=lot.random() < 0.5 or first)
         whole = from_nothing(told, since, now)
         scope = Scope(segments, scope_since, now if ended is None else ended)
         assert history.promises() == whole.promises()
@@ -197,3 +150,4 @@ def test_carried_on_it_says_what_it_says_from_nothing(
     assert told.rows and history is not None
     assert most > 5 if calm else most == back == 0
     assert back > 0 or live_max != 0, "and some came back"
+    assert restarts > 0 or not calm, "and it was known again with an archive"

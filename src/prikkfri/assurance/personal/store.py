@@ -74,7 +74,7 @@ async def erase(
     erased += await transaction.execute(
         "UPDATE outcome SET customer = :nobody, device = '' WHERE customer = :customer AND customer <> ''", who
     )
-    await transaction.execute("UPDATE device_holder SET customer = :nobody WHERE customer = :customer", who)
+    held = await transaction.execute("UPDATE device_holder SET customer = :nobody WHERE customer = :customer", who)
     await transaction.execute(
         "UPDATE incident_hit SET customer = :nobody, person = :person,"
         " device = CASE WHEN SUBSTR(device, 1, 9) = 'd-erased-' THEN device ELSE '' END"
@@ -90,6 +90,9 @@ async def erase(
     for number in numbers:
         outcomes, incidents = await _erase_number(transaction, number, drawn("d-erased-"))
         erased, touched = erased + outcomes, touched | incidents
+    if erased or touched or held:
+        # No history is known again that was made of their outcomes: its pieces go with the next look.
+        await transaction.execute("DELETE FROM incident_standing", {})
     return erased, sorted(touched)
 
 

@@ -5,6 +5,8 @@ time. What such a household comes to for any scope follows from when each of its
 (`archivable` says which households are such, and why that is so). So it is kept as a few numbers, and what was told of
 it stays in the journal. By the hashes of its promises, device and customers it is found when something more is told of
 it; then it is read again and is a household like any other. Two of one hash are read where one would have done.
+
+What happens to the archive can be recorded (`records.py`): whoever does the same in the same order has the same one.
 """
 
 from collections import deque
@@ -12,12 +14,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from prikkfri.assurance.impact import Scope
-from prikkfri.assurance.response.promises import Flags, PlaceTable, SettledPromise
+from prikkfri.assurance.impact import ROUTE, Scope
+from prikkfri.assurance.response.promises import Flags, Floats, Numbers, PlaceTable, PromiseColumns, SettledPromise
+from prikkfri.assurance.response.records import ArchiveRecord, DropRecord, ForgetRecord, PutRecord
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import Expectation, counts, expectation, own_layer
 from prikkfri.journal import Outcome
@@ -33,7 +37,7 @@ NOBODY = -1
 NOT_ASKED = -1
 """In place of where it was asked: the promise is told of by its answer alone."""
 
-Integers = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint32]
 Expectations = Mapping[tuple[str, str], Expectation]
 
 
@@ -59,6 +63,11 @@ class KeptPromise:
     @property
     def settled(self) -> SettledPromise:
         return SettledPromise(self.at, self.asked, self.place, kept=True)
+
+    @property
+    def answer_alone(self) -> "KeptPromise":
+        """Of which the asking is not told any more."""
+        return KeptPromise(self.at, self.at, self.place, None)
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,8 @@ def archivable(
     kept: list[KeptPromise] = []
     for outcome in outcomes:
         if outcome.verdict == "broken" or outcome.reason or not outcome.observed or not counts(outcome):
+            return None
+        if outcome.step == ROUTE:  # canaries' are asked for one by one
             return None
         if own_layer(outcome.service, outcome.layer) or (outcome.step == "enter" and not outcome.promise):
             return None
@@ -139,37 +150,45 @@ class _Columns:
         return self._arrays[name][: self.length]
 
 
+def tag_hash(tag: str) -> int:
+    """The same in every process. Of three million the next meets one in 1,400 times: that costs a reading."""
+    return crc32(tag.encode("utf-8", "replace"))
+
+
 class TagIndex:
     """Which numbers stand for a tag, by the tags' hashes: a few that do not may be among them."""
 
     def __init__(self) -> None:
         self._fresh: dict[int, tuple[int, ...]] = {}
-        self._runs: list[tuple[Integers, npt.NDArray[np.int32]]] = []
+        self._runs: list[tuple[Hashes, Numbers]] = []
         """Sorted by hash; each much longer than the next, or as long as any is to be."""
 
-    def add(self, tags: Iterable[str], number: int) -> None:
-        for tag in tags:
-            hashed = hash(tag)
+    def add(self, hashes: Hashes, numbers: Numbers) -> None:
+        """For each number the hash of a tag."""
+        if len(hashes) >= TAGS_AT_ONCE // 16:
+            self._sort_in(hashes, numbers)
+            return
+        for hashed, number in zip(hashes.tolist(), numbers.tolist(), strict=True):
             self._fresh[hashed] = (*self._fresh.get(hashed, ()), number)
         if len(self._fresh) >= TAGS_AT_ONCE:
-            self._sort_in()
+            pairs = [(hashed, number) for hashed, theirs in self._fresh.items() for number in theirs]
+            self._fresh = {}
+            self._sort_in(
+                np.fromiter((hashed for hashed, _ in pairs), np.uint32, len(pairs)),
+                np.fromiter((number for _, number in pairs), np.int32, len(pairs)),
+            )
 
-    def _sort_in(self) -> None:
-        pairs = [(hashed, number) for hashed, numbers in self._fresh.items() for number in numbers]
-        self._fresh = {}
-        run = _sorted_run(
-            np.fromiter((hashed for hashed, _ in pairs), np.int64, len(pairs)),
-            np.fromiter((number for _, number in pairs), np.int32, len(pairs)),
-        )
+    def _sort_in(self, hashes: Hashes, numbers: Numbers) -> None:
+        run = _sorted_run(hashes, numbers)
         while self._runs and len(self._runs[-1][0]) < min(3 * len(run[0]), RUN_TAGS_MAX):
             before = self._runs.pop()
             run = _sorted_run(np.concatenate((before[0], run[0])), np.concatenate((before[1], run[1])))
         self._runs.append(run)
 
     def find(self, tags: Collection[str]) -> set[int]:
-        hashes = [hash(tag) for tag in tags]
+        hashes = [tag_hash(tag) for tag in tags]
         found = {number for hashed in hashes for number in self._fresh.get(hashed, ())}
-        sought = np.sort(np.array(hashes, np.int64))
+        sought = np.sort(np.array(hashes, np.uint32))
         for known, numbers in self._runs:
             first, last = (np.searchsorted(known, sought, side) for side in ("left", "right"))
             for index in np.flatnonzero(first < last).tolist():
@@ -177,7 +196,7 @@ class TagIndex:
         return found
 
 
-def _sorted_run(hashes: Integers, numbers: npt.NDArray[np.int32]) -> tuple[Integers, npt.NDArray[np.int32]]:
+def _sorted_run(hashes: Hashes, numbers: Numbers) -> tuple[Hashes, Numbers]:
     order = np.argsort(hashes, kind="stable")
     return hashes[order], numbers[order]
 
@@ -186,7 +205,11 @@ class HouseholdArchive:
     """One owner changes it. Its rows are promises, those of a household one after the other."""
 
     def __init__(self) -> None:
+        self.records: list[ArchiveRecord] | None = None
+        """What has been done to it since whoever keeps that took it away; None: nobody does."""
+        self.recorded_bytes = 0
         self._places = PlaceTable()
+        self._places_recorded = 0
         self._rows = _Columns(at=np.float64, asked=np.float64, place=np.int32, asked_at=np.int32, number=np.int32)
         self._households = _Columns(start=np.int32, promises=np.int16, stream=np.int16, position=np.int64)
         self._streams: dict[tuple[str, str], int] = {}
@@ -199,30 +222,74 @@ class HouseholdArchive:
         return self._households.length - len(self._free)
 
     def put(self, households: Sequence[ArchivedHousehold]) -> None:
-        fresh = max(len(households) - len(self._free), 0)
-        self._free.extend(range(self._households.length, self._households.length + fresh))
-        self._households.add(start=[0] * fresh, promises=[0] * fresh, stream=[0] * fresh, position=[0] * fresh)
-        numbers = [self._free.popleft() for _ in households]
-        many = [len(each.promises) for each in households]
-        known, start = self._households, self._rows.length
-        known["start"][numbers] = start + np.cumsum([0, *many])[:-1]
-        known["promises"][numbers] = many
-        known["position"][numbers] = [each.first.position for each in households]
-        known["stream"][numbers] = [
-            self._streams.setdefault((each.first.stream, each.first.incarnation), len(self._streams))
-            for each in households
-        ]
-        for each, number in zip(households, numbers, strict=True):
-            self._tags.add(each.tags, number)
+        if not households:
+            return
         rows = list(chain.from_iterable(each.promises for each in households))
-        place = self._places.number
-        self._rows.add(
+        place, streams = self._places.number, self._streams
+        known_streams = len(streams)
+        stream = [streams.setdefault((each.first.stream, each.first.incarnation), len(streams)) for each in households]
+        where = [place(promise.place) for promise in rows]
+        where_asked = [NOT_ASKED if promise.asked_at is None else place(promise.asked_at) for promise in rows]
+        record = PutRecord.of(
+            places=self._places.segments[self._places_recorded :],
+            streams=list(streams)[known_streams:],
+            numbers=self._numbers(len(households)),
+            promises=[len(each.promises) for each in households],
+            stream=stream,
+            position=[each.first.position for each in households],
+            tags=[len(each.tags) for each in households],
+            hashes=[tag_hash(tag) for each in households for tag in each.tags],
             at=[promise.at for promise in rows],
             asked=[promise.asked for promise in rows],
-            place=[place(promise.place) for promise in rows],
-            asked_at=[NOT_ASKED if promise.asked_at is None else place(promise.asked_at) for promise in rows],
-            number=np.repeat(numbers, many),
+            place=where,
+            asked_at=where_asked,
         )
+        self._places_recorded = len(self._places.segments)
+        self._fill(record)
+        self._note(record)
+
+    def _note(self, record: ArchiveRecord) -> None:
+        if self.records is not None:
+            self.records.append(record)
+            self.recorded_bytes += record.size_bytes
+
+    def _numbers(self, count: int) -> list[int]:
+        """For so many households numbers that stand for nobody."""
+        fresh = max(count - len(self._free), 0)
+        self._free.extend(range(self._households.length, self._households.length + fresh))
+        self._households.add(start=[0] * fresh, promises=[0] * fresh, stream=[0] * fresh, position=[0] * fresh)
+        return [self._free.popleft() for _ in range(count)]
+
+    def _fill(self, record: PutRecord) -> None:
+        numbers, many, known = record["numbers"], record["promises"], self._households
+        known["start"][numbers] = self._rows.length + np.cumsum(many, dtype=np.int64) - many
+        for name in ("promises", "stream", "position"):
+            known[name][numbers] = record[name]
+        self._tags.add(record["hashes"], np.repeat(numbers, record["tags"]))
+        told = {name: record[name] for name in ("at", "asked", "place", "asked_at")}
+        self._rows.add(number=np.repeat(numbers, many), **told)
+
+    def do_again(self, records: Iterable[ArchiveRecord]) -> None:
+        """Does what was done to another that was like this one. Raises `ValueError` where that one was another."""
+        for record in records:
+            if isinstance(record, PutRecord):
+                record.check(places=len(self._places.segments), streams=len(self._streams))
+                for values in record.places:
+                    self._places.number(Segment(tuple(values)))
+                self._places_recorded = len(self._places.segments)
+                for stream in record.streams:
+                    self._streams.setdefault(stream, len(self._streams))
+                numbers = record["numbers"].tolist()
+                if self._numbers(len(numbers)) != numbers:
+                    raise ValueError("households have other numbers")
+                self._fill(record)
+            elif isinstance(record, DropRecord):
+                there = 0 <= record.number < self._households.length
+                if not (there and self._households["promises"][record.number]):
+                    raise ValueError("a household is not there")
+                self._drop(record.number)
+            else:
+                self._forget(record.before)
 
     def find(self, tags: Collection[str]) -> dict[int, JournalPlace]:
         """Where an outcome of each household stands that one of these tags belongs to, by the household's number."""
@@ -240,6 +307,7 @@ class HouseholdArchive:
         start, many = int(self._households["start"][number]), int(self._households["promises"][number])
         found = [self._promise(row) for row in range(start, start + many)]
         self._drop(number)
+        self._note(DropRecord(number))
         return found
 
     def _promise(self, row: int) -> KeptPromise:
@@ -274,14 +342,37 @@ class HouseholdArchive:
         at, asked, number = self._rows["at"], self._rows["asked"], self._rows["number"]
         old = (number != NOBODY) & (asked < before)
         was = [self._promise(row) for row in np.flatnonzero(old).tolist()]
-        answered_since = old & (at >= before)
-        self._rows["asked"][answered_since] = at[answered_since]
-        self._rows["asked_at"][answered_since] = NOT_ASKED
-        now = [self._promise(row) for row in np.flatnonzero(answered_since).tolist()]
-        self._compact((number != NOBODY) & (at >= before))
+        now = [self._promise(row).answer_alone for row in np.flatnonzero(old & (at >= before)).tolist()]
+        self._forget(before)
+        self._note(ForgetRecord(before))
         return was, now
 
+    def _forget(self, before: float) -> None:
+        at, asked, number = self._rows["at"], self._rows["asked"], self._rows["number"]
+        answered_since = (number != NOBODY) & (asked < before) & (at >= before)
+        asked[answered_since] = at[answered_since]
+        self._rows["asked_at"][answered_since] = NOT_ASKED
+        self._compact((number != NOBODY) & (at >= before))
+
     # What they come to.
+
+    def promises(self) -> PromiseColumns:
+        """All of them, in no order."""
+        there = self._rows["number"] != NOBODY
+        at, asked, place = (self._rows[name][there] for name in ("at", "asked", "place"))
+        return PromiseColumns(self._places, at, asked, place, np.ones(len(at), np.bool_))
+
+    def moments(self, before: float) -> Iterable[tuple[Segment, bool, Floats]]:
+        """By place when something was asked there (False), and when it was kept (True)."""
+        for name, moment, kept in (("asked_at", "asked", False), ("place", "at", True)):
+            there = (self._rows["number"] != NOBODY) & (self._rows[name] != NOT_ASKED) & (self._rows[moment] < before)
+            places, moments = self._rows[name][there], self._rows[moment][there]
+            in_turn = np.argsort(places, kind="stable")
+            moments = moments[in_turn]
+            ends = np.cumsum(np.bincount(places, minlength=len(self._places.segments))).tolist()
+            for place, start, end in zip(self._places.segments, [0, *ends], ends, strict=False):
+                if start < end:
+                    yield place, kept, moments[start:end]
 
     def asked(self, scope: Scope) -> int:
         """How many asked in the scope."""

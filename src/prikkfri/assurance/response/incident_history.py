@@ -14,6 +14,7 @@ Where there are many, those of whom nothing else is to be asked than that they g
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import chain
 from math import inf
 from operator import attrgetter
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from prikkfri.assurance.impact import ROUTE, Impact, Scope
 from prikkfri.assurance.loads import STEPS
-from prikkfri.assurance.programmes import channel_come_to
+from prikkfri.assurance.programmes import COMING, channel_come_to
 from prikkfri.assurance.response import assessing
 from prikkfri.assurance.response.archive import (
     ArchivedHousehold,
@@ -34,6 +35,7 @@ from prikkfri.assurance.response.assessing import Expectations
 from prikkfri.assurance.response.figures import HouseholdFigures
 from prikkfri.assurance.response.households import HolderRow, Household, Households
 from prikkfri.assurance.response.promises import Floats, OrderedPromises, PromiseColumns, SettledPromise
+from prikkfri.assurance.response.records import NO_CHECKSUM, ArchiveRecord, HistoryStanding, packed_places
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.store import StoredOutcome
 from prikkfri.assurance.tally import JOIN, asking_of, expectation, is_promise
@@ -84,6 +86,54 @@ class IncidentHistory:
         """How many of those taken in are in memory."""
         return self._households.rows
 
+    # Where it stands.
+
+    def do_again(self, records: Iterable[ArchiveRecord]) -> None:
+        """What was done to the archive of one that stood, before it is itself asked anything; at last `keep_records`.
+
+        What is in no archived household is then taken in again. Raises `ValueError` where it does not fit.
+        """
+        self._archive.do_again(records)
+
+    def keep_records(self) -> None:
+        """From now on what is done to the archive is kept until it is taken away."""
+        self._archive.records = []
+        self._promises.fill(self._archive.promises())
+        for place, kept, usual in self._archive.moments(self.usual_until):
+            step, channels = place.get("step"), [value for name, value in place.values if name == "channel"]
+            if step in CROWD_STEPS:
+                self._crowds.extend(step, usual)
+            if kept and step in COMING and channels:
+                self._viewers.extend(channels[0], usual)
+
+    def drop_records(self) -> None:
+        """Nobody takes any away any more."""
+        self._archive.records, self._archive.recorded_bytes = None, 0
+
+    @property
+    def recorded_bytes(self) -> int:
+        """About so many are waiting to be taken away."""
+        return self._archive.recorded_bytes
+
+    def take_records(self) -> Sequence[ArchiveRecord]:
+        """Takes away what has been done to the archive since the last time."""
+        found, self._archive.records, self._archive.recorded_bytes = self._archive.records or (), [], 0
+        return found
+
+    def standing(
+        self, heads: Mapping[tuple[str, str], int], *, pieces: int, stands_on: bytes = NO_CHECKSUM
+    ) -> HistoryStanding:
+        """Where it stands, having taken in all up to `heads`; `pieces`: so many were made of what was taken away."""
+        rows = chain(self._ahead, chain.from_iterable(household.rows for household in self._households.known))
+        return HistoryStanding(
+            self.since,
+            self.usual_until,
+            [(stream, incarnation, position) for (stream, incarnation), position in sorted(heads.items())],
+            packed_places(_journal_place(row) for row in rows),
+            pieces,
+            stands_on,
+        )
+
     # What comes in.
 
     def take(self, rows: Iterable[StoredOutcome]) -> None:
@@ -114,11 +164,13 @@ class IncidentHistory:
         self._recalled = self._archive.find(tags)
         return list(self._recalled.values())
 
-    def recall(self, rows: Iterable[StoredOutcome]) -> None:
+    def recall(self, found: Iterable[StoredOutcome], rows: Iterable[StoredOutcome]) -> None:
         """Takes the households that were `to_recall` out of the archive; `rows`: all that has been taken in of them.
 
-        What is told of them and is not come by its turn may be among them.
+        `found`: the outcomes at the places that were named, which may be of before `since`. What is told of them and
+        is not come by its turn may be among the rows.
         """
+        known = {_journal_place(row): _name(row) for row in found}
         told = {_journal_place(row): row for row in rows}
         waiting = {_journal_place(row) for row in self._ahead}
         by_name: dict[str, list[StoredOutcome]] = {}
@@ -127,8 +179,7 @@ class IncidentHistory:
                 by_name.setdefault(_name(row), []).append(row)
         for number, place in self._recalled.items():
             settled = tuple(promise.settled for promise in self._archive.take(number))
-            known = told.get(place)
-            self._households.put_back(by_name.pop(_name(known), []) if known is not None else [], settled)
+            self._households.put_back(by_name.pop(known[place], []) if place in known else [], settled)
         self._recalled = {}
 
     def hold(self, devices: Collection[str], held: Iterable[HolderRow]) -> None:
@@ -321,6 +372,9 @@ class _Moments:
         if (known := self._by_name.get(name)) is None:
             known = self._by_name[name] = array("d")
         known.append(at)
+
+    def extend(self, name: str, moments: Floats) -> None:
+        self._by_name.setdefault(name, array("d")).frombytes(moments.tobytes())
 
     def forget(self, before: float) -> None:
         self._by_name = {name: array("d", moments.tobytes()) for name, moments in self.between(before, inf).items()}

@@ -88,8 +88,8 @@ class PromiseColumns(Sequence[SettledPromise]):
             np.fromiter((each.kept for each in known), np.bool_, len(known)),
         )
 
-    def where(self, chosen: Flags | slice) -> "PromiseColumns":
-        """Those that are chosen, in their order."""
+    def where(self, chosen: Flags | slice | npt.NDArray[np.intp]) -> "PromiseColumns":
+        """Those that are chosen, in their order, or in that of their indices."""
         return PromiseColumns(self.places, self.at[chosen], self.asked[chosen], self.place[chosen], self.kept[chosen])
 
     def lying_in(self, segments: Sequence[Segment]) -> Flags:
@@ -174,6 +174,18 @@ class OrderedPromises:
     def columns(self) -> PromiseColumns:
         """As they are now; good until some go or come."""
         return self._columns.where(slice(self._length))
+
+    def fill(self, promises: PromiseColumns) -> None:
+        """Takes in what is in no order; there were none so far."""
+        assert not self._length
+        places = promises.places.segments
+        rank = np.empty(len(places), np.int32)
+        rank[sorted(range(len(places)), key=places.__getitem__)] = np.arange(len(places), dtype=np.int32)
+        order = np.lexsort((rank[promises.place], promises.kept, promises.asked, promises.at))
+        found = promises.where(order)
+        numbers = np.array([self._places.number(place) for place in places], np.int32)
+        self._columns = PromiseColumns(self._places, found.at, found.asked, numbers[found.place], found.kept)
+        self._length = len(found)
 
     def replace(self, gone: Sequence[SettledPromise], new: Sequence[SettledPromise]) -> None:
         """Takes those that are `gone` out, of which each is there, and puts the `new` in.

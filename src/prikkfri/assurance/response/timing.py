@@ -16,6 +16,10 @@ class Timing:
     """So many are kept in memory from one look to the next, of all incidents; what has more is gone through anew."""
     live_outcomes_max: int = 60_000
     """Of an incident that has more, those to whom everything was answered in time are archived."""
+    piece_bytes_min: int = 500_000
+    """What has been archived is stored when it comes to so much: some 20,000 outcomes, which a restart reads again."""
+    pieces_bytes_max: int = 500_000_000
+    """Of one incident; of one that has more nothing is stored."""
     relearn_seconds: float = 1_800.0
     """Of outcomes, from which levels are learnt where none are kept, or none that are younger."""
     watch_kept_every_seconds: float = 30.0

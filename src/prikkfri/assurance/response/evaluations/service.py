@@ -94,10 +94,11 @@ class Evaluations:
             if register.is_worth_looking_at(incident, self._clock.now()):
                 await self._look_at(incident)
             else:
-                self._histories.forget(incident.id)
                 register.put_away(incident)
         register.forget_earlier()
-        await self._afterwards.go_on({each.id for each in register.worth_looking_at()})
+        looked_at = {each.id for each in register.worth_looking_at()}
+        await self._histories.forget_all_but(looked_at)
+        await self._afterwards.go_on(looked_at)
 
     async def _look_at(self, incident: Incident) -> None:
         """Where it is, who was hit, whether it is over: from the outcomes themselves."""

@@ -1,11 +1,14 @@
 """Histories: of each incident that is looked at its outcomes, kept from one look to the next; only new ones are read.
 
-What is new is what stands behind the heads of the journals at the last look. After a restart, and after a customer was
-erased, a history is read from nothing, in parts. One that is too large to be kept is read anew at each look.
+What is new is what stands behind the heads of the journals at the last look. What has been archived is stored in
+pieces, and with them where the history stood: after a restart what is in no archived household and what has come since
+are read. Where nothing is stored, and after a customer was erased, a history is read from nothing, in parts. One that
+is too large to be kept is read anew at each look.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -14,13 +17,17 @@ from prikkfri.assurance.impact import devices_of, holder_of
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.archive import JournalPlace
+from prikkfri.assurance.response.histories.store import HistoryStore, StoredPieces, save_piece, save_standing
 from prikkfri.assurance.response.history import History, OutcomeHistory
 from prikkfri.assurance.response.incident_history import AHEAD_SECONDS, IncidentHistory
+from prikkfri.assurance.response.records import checksum, format_of, piece_of, standing_bytes
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.store import StoredOutcome
 from prikkfri.assurance.tally import Expectation
-from prikkfri.storage import Database
+from prikkfri.storage import Database, Transaction, in_parts
+
+log = logging.getLogger("prikkfri.assurance")
 
 Heads = Mapping[tuple[str, str], int]
 
@@ -31,7 +38,10 @@ class _Kept:
     heads: Heads
     """Up to here it has been read."""
     erasures: int
-    """Customers erased when it was read from nothing."""
+    """Customers erased when it was begun."""
+    stored: StoredPieces
+    stands: bool = True
+    """Where it stood when the last piece was stored is stored, too."""
 
 
 class Histories:
@@ -47,29 +57,107 @@ class Histories:
         self._register = register
         self._expectations = expectations
         self._timing = timing
+        self._form = format_of(expectations)
+        self._store = HistoryStore(database, form=self._form)
         self._kept: dict[str, _Kept] = {}
         """By incident. What is being worked on is not in it: should that fail, it is read from nothing."""
         self._large: set[str] = set()
         """Incidents of which more is known than there is room for."""
 
-    def forget(self, identifier: str) -> None:
-        """An incident is looked at no more."""
-        self._kept.pop(identifier, None)
-        self._large.discard(identifier)
+    async def forget_all_but(self, identifiers: Collection[str]) -> None:
+        """The others are looked at no more. Raises `StorageError`."""
+        for identifier in {*self._kept, *self._large, *await self._store.incidents()} - set(identifiers):
+            self._kept.pop(identifier, None)
+            self._large.discard(identifier)
+            await self._store.forget(identifier)
 
     async def of(self, incident: Incident, now: float) -> History:
         """The history of an incident as of `now`; good until the next is asked for. Raises `StorageError`."""
         kept = self._kept.pop(incident.id, None)
-        if kept is not None and kept.erasures == self._register.erasures and incident.since <= kept.history.usual_until:
-            await self._go_on(kept, incident, now)
-        elif incident.id not in self._large:
+        if kept is not None and (kept.erasures != self._register.erasures or incident.since > kept.history.usual_until):
             kept = None  # its memory is needed for the next
+        large = incident.id in self._large
+        if kept is None and not large:
+            kept = await self._as_it_stood(incident, now)
+        if kept is not None:
+            await self._go_on(kept, incident, now)
+        elif not large:
             kept = await self._from_nothing(incident, now)
         if kept is None or kept.history.rows > self._room:
             self._large.add(incident.id)
+            await self._store.forget(incident.id)
             return await self._anew(incident, now) if kept is None else kept.history
+        await self._keep_pieces(kept, incident, stands=True)
         self._kept[incident.id] = kept
         return kept.history
+
+    async def _as_it_stood(self, incident: Incident, now: float) -> _Kept | None:
+        """As an earlier run has stored it, and what is in no archived household read again; None: not stored."""
+        erasures, stored = self._register.erasures, StoredPieces()
+        try:
+            standing = await self._store.standing(incident.id)
+            if standing is None or incident.since > standing.usual_until:
+                await self._store.forget(incident.id)
+                return None
+            history = self._history(since=standing.since, usual_until=standing.usual_until)
+            async for records in self._store.pieces(incident.id, standing, stored):
+                await asyncio.to_thread(history.do_again, records)
+            await asyncio.to_thread(history.keep_records)
+        except ValueError as error:
+            log.warning("incident %s: what is stored of its outcomes is left, all are read: %s", incident.id, error)
+            await self._store.forget(incident.id)
+            return None
+        heads = {(stream, incarnation): position for stream, incarnation, position in standing.heads}
+        kept = _Kept(history, heads, erasures, stored)
+        places = [JournalPlace(*place) for place in await asyncio.to_thread(standing.live_places)]
+        unread = set(places)
+        for part in in_parts(places, self._timing.outcomes_at_once_max):
+            rows = await self._register.outcomes_at(part)
+            history.take(row for row in rows)
+            unread.difference_update(part)
+            await self._advance(
+                kept, incident, now, lambda row: not _beyond(row, heads) and _journal_place(row) not in unread
+            )
+        return kept
+
+    def _history(self, *, since: float, usual_until: float) -> IncidentHistory:
+        return IncidentHistory(
+            since=since,
+            usual_until=usual_until,
+            expectations=self._expectations,
+            live_max=self._timing.live_outcomes_max,
+        )
+
+    async def _keep_pieces(self, kept: _Kept, incident: Incident, *, stands: bool = False) -> None:
+        """Stores what has been archived, when that comes to a piece; `stands`: it has taken in all up to its heads."""
+        history, stored, register = kept.history, kept.stored, self._register
+        due = history.recorded_bytes >= self._timing.piece_bytes_min
+        if not due and (not stands or kept.stands):
+            return
+        content = await asyncio.to_thread(piece_of, history.take_records())
+        number, size_bytes = stored.count, stored.size_bytes + len(content)
+        if size_bytes > self._timing.pieces_bytes_max:
+            log.warning("incident %s: more is archived of its outcomes than is stored", incident.id)
+            history.drop_records()
+            await self._store.forget(incident.id)
+            kept.stands = True
+            return
+        last = await asyncio.to_thread(checksum, stored.checksum, content)
+        where = b""
+        if stands:
+            standing = await asyncio.to_thread(history.standing, kept.heads, pieces=number + 1, stands_on=last)
+            where = await asyncio.to_thread(standing_bytes, standing)
+
+        async def work(transaction: Transaction) -> None:
+            if register.erasures != kept.erasures:
+                return  # somebody was erased, and would be told of again
+            await save_piece(transaction, incident.id, number, content)
+            if where:
+                await save_standing(transaction, incident.id, where, form=self._form)
+
+        self._store.note(incident.id)
+        await self._database.write(work)
+        kept.stored, kept.stands = StoredPieces(number + 1, last, size_bytes), stands
 
     @property
     def _room(self) -> int:
@@ -81,18 +169,15 @@ class Histories:
         register, since = self._register, incident.since - evaluation.BEFORE_SECONDS
         erasures, heads = register.erasures, await register.heads()
         usual_until = max(incident.opened_at, incident.since)
-        history = IncidentHistory(
-            since=since,
-            usual_until=usual_until,
-            expectations=self._expectations,
-            live_max=self._timing.live_outcomes_max,
-        )
+        history = self._history(since=since, usual_until=usual_until)
+        history.keep_records()
+        kept = _Kept(history, heads, erasures, StoredPieces())
         async for part in register.stored_outcomes(since, inf, service=incident.service):
             history.take(row for row in part if not _beyond(row, heads))
-            await self._advance(history, incident, now, partial(_is_taken, heads=heads, part=part))
+            await self._advance(kept, incident, now, partial(_is_taken, heads=heads, part=part))
             if history.rows > self._room:
                 return None
-        return _Kept(history, heads, erasures)
+        return kept
 
     async def _anew(self, incident: Incident, now: float) -> OutcomeHistory:
         since = incident.since - evaluation.BEFORE_SECONDS
@@ -110,7 +195,7 @@ class Histories:
             async for part in register.stored_outcomes(since, began, service=incident.service):
                 history.take(row for row in part if not _beyond(row, before))
                 known = partial(_is_taken, heads=before, part=part, known_from=began)
-                await self._advance(history, incident, now, known)
+                await self._advance(kept, incident, now, known)
         elif since > began:
             await asyncio.to_thread(history.begin_at, since)
         taken = dict(before)
@@ -119,25 +204,28 @@ class Histories:
             history.joined([row.outcome.device for row in part if _joins(row)])
             history.take(row for row in part if row.outcome.service == incident.service)
             taken |= {(row.stream, row.incarnation): row.position for row in part}
-            await self._advance(history, incident, now, partial(_is_taken, heads=taken))
-        await self._advance(history, incident, now, partial(_is_taken, heads=taken))
+            await self._advance(kept, incident, now, partial(_is_taken, heads=taken))
+        await self._advance(kept, incident, now, partial(_is_taken, heads=taken))
 
     async def _advance(
-        self, history: IncidentHistory, incident: Incident, now: float, taken: Callable[[StoredOutcome], bool]
+        self, kept: _Kept, incident: Incident, now: float, taken: Callable[[StoredOutcome], bool]
     ) -> None:
         """`taken`: whether an outcome of the service has been taken in so far."""
+        history = kept.history
         recalled: list[JournalPlace] = []
         devices: list[str] = []
         while True:
             if recalled := await asyncio.to_thread(history.to_recall, now):
-                rows = await self._register.outcomes_of_those(recalled, service=incident.service, since=history.since)
-                await asyncio.to_thread(history.recall, [row for row in rows if taken(row)])
+                of_those = self._register.outcomes_of_those
+                found, rows = await of_those(recalled, service=incident.service, since=history.since)
+                await asyncio.to_thread(history.recall, found, [row for row in rows if taken(row)])
             elif devices := await asyncio.to_thread(history.devices_to_look_up, now):
                 held = await self._database.read(lambda q, devices=devices: store.holders_of(q, devices))  # type: ignore[misc]
                 await asyncio.to_thread(history.hold, devices, held)
             else:
                 break
         await asyncio.to_thread(history.advance, now)
+        await self._keep_pieces(kept, incident)
 
 
 def _beyond(row: StoredOutcome, heads: Heads) -> bool:
@@ -149,6 +237,10 @@ def _is_taken(row: StoredOutcome, *, heads: Heads, part: Sequence[StoredOutcome]
     """Whether it was read up to `heads`; where that is done in the order of time, up to the end of a `part`."""
     reached = not part or row.outcome.time >= known_from or row.place <= part[-1].place
     return reached and not _beyond(row, heads)
+
+
+def _journal_place(row: StoredOutcome) -> JournalPlace:
+    return JournalPlace(row.stream, row.incarnation, row.position)
 
 
 def _joins(row: StoredOutcome) -> bool:

@@ -194,15 +194,19 @@ class IncidentRegister:
             last = part[-1]
             await asyncio.sleep(0)
 
+    async def outcomes_at(self, places: Collection[JournalPlace]) -> list[StoredOutcome]:
+        """Those at these places; what is not stored any more is left out."""
+        return await self._database.read(lambda q: outcomes_at(q, places))
+
     async def outcomes_of_those(
         self, places: Collection[JournalPlace], *, service: str, since: float
-    ) -> list[StoredOutcome]:
-        """All since then of whoever the outcomes at these places are of: of their device, or where none is named of
-        their customer."""
-        found = await self._database.read(lambda q: outcomes_at(q, places))
+    ) -> tuple[list[StoredOutcome], list[StoredOutcome]]:
+        """The outcomes at these places, and all since then of whoever they are of: of their device, or where none is
+        named of their customer."""
+        found = await self.outcomes_at(places)
         devices = {row.outcome.device for row in found} - {""}
         customers = {row.outcome.customer for row in found if not row.outcome.device}
-        return await self._database.read(
+        return found, await self._database.read(
             lambda q: outcomes_by_name(q, devices=devices, customers=customers, service=service, since=since)
         )
 
