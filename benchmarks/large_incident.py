@@ -5,10 +5,10 @@
 People sign in at an even rate for twenty minutes, from some clients and regions. From the middle on nobody is answered
 in one region, up to the number who are to be hit. All of it is stored as assurance stores it (SQLite in a temporary
 folder). Then, each in CPU seconds, with the most that the loop's own thread spent in one piece and the memory of the
-process: the history is read from nothing, as after a restart; the incident is looked at; a second's new outcomes come,
-of which half are of people who were answered before; it is counted by dimension; the list is stored, read and held
-against the truth; one customer is asked for; and the oldest are erased. `--live`: so many outcomes stay in memory one
-by one. What was seen stands in docs/decisions/looking-at-an-incident.md.
+process: the history is read from nothing; the incident is looked at; a second's new outcomes come, of which half are
+of people who were answered before; it is known again as after a restart; it is counted by dimension; the list is
+stored, read and held against the truth; one customer is asked for; and the oldest are erased. `--live`: so many
+outcomes stay in memory one by one. What was seen stands in docs/decisions/looking-at-an-incident.md.
 """
 
 import argparse
@@ -121,12 +121,8 @@ async def large(folder: Path, outcomes: int, hit: int, live: int) -> None:
     seen: evaluation.Evaluation | None = None
     await database.write(lambda t: response_store.save_incident(t, opened))
     register = IncidentRegister(database, clock=clock, timing=TIMING, changed=lambda: None)
-    histories = Histories(
-        database,
-        register,
-        expectations=EXPECTATIONS,
-        timing=replace(TIMING, live_outcomes_max=live, kept_outcomes_max=10**9),
-    )
+    timing = replace(TIMING, live_outcomes_max=live, kept_outcomes_max=10**9)
+    histories = Histories(database, register, expectations=EXPECTATIONS, timing=timing)
 
     async def look() -> evaluation.Evaluation:
         incident = seen.incident if seen is not None else opened
@@ -136,7 +132,7 @@ async def large(folder: Path, outcomes: int, hit: int, live: int) -> None:
         )
         return await asyncio.to_thread(evaluation.evaluate, incident, history, grounds, now=clock.now())
 
-    await timed("known again after a restart, in steps", lambda: histories.of(opened, clock.now()))
+    await timed("read from nothing, in steps", lambda: histories.of(opened, clock.now()))
     seen = await timed("looked at for the first time", look)
     seen = await timed("looked at again, the place being known", look)
     for name in ("a second's new outcomes, half of people known", "the next second's"):
@@ -148,6 +144,14 @@ async def large(folder: Path, outcomes: int, hit: int, live: int) -> None:
         stored += await take(database, stored, fresh, clock.now())
         seen = await timed(name, look)
     seen = await timed("with nothing new", look)
+    histories = Histories(database, register, expectations=EXPECTATIONS, timing=timing)
+    pieces = await database.read(
+        lambda q: q.fetch("SELECT COUNT(*), COALESCE(SUM(LENGTH(content)), 0) FROM incident_piece", {})
+    )
+    before = seen.impact
+    await timed("known again after a restart, in steps", lambda: histories.of(seen.incident, clock.now()))
+    seen = await look()
+    print(f"  {pieces[0][0]} pieces of {pieces[0][1]:,} bytes; the same list: {seen.impact == before}")
     history = await histories.of(seen.incident, clock.now())
     cells = await timed(
         "counted by dimension",

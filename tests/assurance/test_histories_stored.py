@@ -63,7 +63,7 @@ def same(history: History, whole: History, scope: Scope) -> None:
     assert history.viewers(0.0, since) == whole.viewers(0.0, since)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 async def test_whenever_it_is_killed_it_says_what_one_from_nothing_says(
     location: Location, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -82,7 +82,7 @@ async def test_whenever_it_is_killed_it_says_what_one_from_nothing_says(
     alarm = Alarm("share", SEGMENTS[0][0], BEGAN + 20, BEGAN, 0.005, 1.0, 40.0, 30.0, 25.0)
     incident = open_incident("i", alarm, BEGAN + evaluation.BEFORE_SECONDS)
     histories, now, began = begun(), BEGAN, BEGAN - 60
-    while now < BEGAN + LASTS:
+    while now < BEGAN + LASTS / 2:
         now += lot.choice((0.25, 1.0, 2.0, 7.0))
         await database.write(partial(_follow, told.some(now), now))
         if lot.random() < 0.1:

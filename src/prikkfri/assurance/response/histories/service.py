@@ -20,7 +20,7 @@ from prikkfri.assurance.response.archive import JournalPlace
 from prikkfri.assurance.response.histories.store import HistoryStore, StoredPieces, save_piece, save_standing
 from prikkfri.assurance.response.history import History, OutcomeHistory
 from prikkfri.assurance.response.incident_history import AHEAD_SECONDS, IncidentHistory
-from prikkfri.assurance.response.records import checksum, format_of, piece_of, standing_bytes
+from prikkfri.assurance.response.records import HistoryStanding, checksum, format_of, piece_of, standing_bytes
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.store import StoredOutcome
@@ -109,11 +109,10 @@ class Histories:
             return None
         heads = {(stream, incarnation): position for stream, incarnation, position in standing.heads}
         kept = _Kept(history, heads, erasures, stored)
-        places = [JournalPlace(*place) for place in await asyncio.to_thread(standing.live_places)]
-        unread = set(places)
+        places, unread = await asyncio.to_thread(_live_places, standing)
         for part in in_parts(places, self._timing.outcomes_at_once_max):
             rows = await self._register.outcomes_at(part)
-            history.take(row for row in rows)
+            history.take(rows)
             unread.difference_update(part)
             await self._advance(
                 kept, incident, now, lambda row: not _beyond(row, heads) and _journal_place(row) not in unread
@@ -237,6 +236,11 @@ def _is_taken(row: StoredOutcome, *, heads: Heads, part: Sequence[StoredOutcome]
     """Whether it was read up to `heads`; where that is done in the order of time, up to the end of a `part`."""
     reached = not part or row.outcome.time >= known_from or row.place <= part[-1].place
     return reached and not _beyond(row, heads)
+
+
+def _live_places(standing: HistoryStanding) -> tuple[list[JournalPlace], set[JournalPlace]]:
+    places = [JournalPlace(*place) for place in standing.live_places()]
+    return places, set(places)
 
 
 def _journal_place(row: StoredOutcome) -> JournalPlace:
