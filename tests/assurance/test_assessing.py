@@ -1,6 +1,7 @@
 """What the roles tell of what was done about an incident."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -22,6 +23,7 @@ from prikkfri.assurance.response.assessing import (
     pictures,
     rose,
     rose_beside,
+    rose_first,
     settled,
     sign,
     usual_share,
@@ -457,6 +459,27 @@ def test_a_fault_that_comes_and_goes_began_with_its_first_spell(kept_between: in
     spells = (981.0, 982.0, 983.0, 1_000.0, 1_001.0, 1_002.0, 1_003.0, 1_004.0, 1_005.0)
     promises = delivered(*spells, kept=[984.0 + n / 10 for n in range(kept_between)])
     assert rose(promises, risen(since=999.0, level=0.004, seen=1.0)) == began_at
+
+
+def test_a_part_tells_of_no_time_before_the_whole_rose_because_that_explains_nearly_as_much() -> None:
+    """One was broken in the part long before, as on any evening, and there were few promises in it until the fault."""
+    part = Segment.of({**dict(LINK.values), "link": "nord"})
+    rest = Segment.of({**dict(LINK.values), "link": "syd"})
+    quiet = [952.0 + 3 * n for n in range(9)]
+    promises = [
+        *delivered(945.0, *(1_000.0 + 2 * n for n in range(8)), kept=quiet, place=part),
+        *delivered(*(1_001.0 + 2 * n for n in range(8)), kept=[900.0 + n for n in range(100)], place=rest),
+    ]
+    promises.sort(key=lambda each: each.at)
+    whole = replace(risen(since=1_000.0, level=0.01, seen=0.9), segment=LINK)
+    narrow = replace(risen(since=945.0, level=0.01, seen=0.4), segment=part)
+    assert (rose(promises, whole), rose(promises, narrow)) == (1_000.0, 945.0)
+    assert rose_first(promises, [whole, narrow], [LINK]) == 1_000.0
+    assert rose_first(promises, [whole, narrow], [part]) == 945.0, "where only the part is at fault it tells of itself"
+    assert rose_first(promises, [narrow], [LINK]) == 945.0, "and where nothing else tells"
+    # What began in the part was at fault there before the whole could show it.
+    sooner = sorted([*promises, *delivered(*(946.0 + n for n in range(6)), place=part)], key=lambda each: each.at)
+    assert rose_first(sooner, [whole, narrow], [LINK]) == 945.0
 
 
 @pytest.mark.parametrize(("after", "began_at"), [(0, 1_000.0), (20, 960.0)])

@@ -172,6 +172,15 @@ def test_hit_is_also_who_is_broken_by_something_else_in_the_segment_meanwhile() 
     assert hit(promise(40.0, **BROKEN), promise(55.0, told=(55.0,), faults=frozenset({0})), *others) == ["s-1", "s-2"]
 
 
+def test_a_fault_began_when_the_first_was_told_so_or_asked_what_nobody_answered() -> None:
+    of_it = {"faults": frozenset({0})}
+    silent = [promise(35.0, **of_it), promise(20.0, got=21.0)]
+    refused = [promise(30.0, told=(40.0, 45.0), **of_it)]
+    for promises, began, first in ((silent, 35.0, 65.0), (refused, 40.0, 40.0), (silent + refused, 35.0, 40.0)):
+        (cause,) = expected(World(short(fault(WATCHING)), [], promises)).causes
+        assert (cause.began - BEGINS, cause.first - BEGINS) == (began, first)
+
+
 def test_who_never_came_back_may_be_made_up() -> None:
     assert hit(promise(40.0, **BROKEN, unsure=True)) == []
 

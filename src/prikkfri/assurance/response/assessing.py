@@ -1,6 +1,6 @@
 """Assessing: from outcomes to the counts that placing and recovery judge by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf, log
 
 import numpy as np
@@ -205,7 +205,21 @@ def began(promises: Iterable[SettledPromise], segments: Sequence[Segment], *, si
     return float(asked[asked > last_kept].min(initial=since))
 
 
-def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
+def rose_first(promises: Iterable[SettledPromise], alarms: Collection[Alarm], segments: Sequence[Segment]) -> float:
+    """When the first share of several alarms' series rose, of a fault that lies in `segments`.
+
+    Of a fault that is wider a part does not tell that it began before the whole has risen, unless the very best
+    beginning of that part lies there: in a part there are few promises, and there are many parts.
+    """
+
+    def is_part(alarm: Alarm) -> bool:
+        wider = any(each.segment != alarm.segment and each.segment.holds(alarm.segment) for each in alarms)
+        return wider and not any(alarm.segment.holds(each) for each in segments)
+
+    return min(rose(promises, alarm, nearly=0.0 if is_part(alarm) else ROSE_NATS) for alarm in alarms)
+
+
+def rose(promises: Iterable[SettledPromise], alarm: Alarm, *, nearly: float = ROSE_NATS) -> float:
     """When the share of an alarm's series rose: the first of all beginnings that explain nearly as much as the best.
 
     The sum that raised it may have stood above zero for long, by what is broken on any evening, and counts what comes
@@ -217,16 +231,16 @@ def rose(promises: Iterable[SettledPromise], alarm: Alarm) -> float:
     ours = lying_in(promises, [alarm.segment])
     theirs = ours.where(ours.at < alarm.raised_at)
     nats, at = _beginnings(theirs, ordinary, alarm.seen, least_since=since)
-    likely = [at[nats >= nats.max(initial=-inf) - ROSE_NATS]]
+    likely = [at[nats >= nats.max(initial=-inf) - nearly]]
     near = at >= since
     nearby = nats[near].max(initial=-inf)
     if nats.max(initial=-inf) < nearby + ROSE_BEFORE_NATS:
-        likely = [at[near & (nats >= nearby - ROSE_NATS)]]
+        likely = [at[near & (nats >= nearby - nearly)]]
         # The share that an alarm saw is often that of a few, and one that comes and goes is lower than in its spells.
         # What comes after the alarm tells better how much is broken, unless it has become worse since.
         for known in (theirs, ours):
             nats, at = _fitted(known.where(known.at >= alarm.since - ROSE_FITTED_SECONDS), ordinary)
-            likely.append(at[nats >= nats.max(initial=-inf) - ROSE_NATS])
+            likely.append(at[nats >= nats.max(initial=-inf) - nearly])
     return min((float(each.min()) for each in likely if len(each)), default=alarm.since)
 
 

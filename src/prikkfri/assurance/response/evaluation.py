@@ -135,6 +135,7 @@ def _placed(incident: Incident, promises: PromiseColumns, grounds: EvaluationCon
     placement = with_alarmed(place(counted, usual, all_causes=True), alarmed, counted, usual)
     if placement.placed:
         incident = incidents.record_placement(incident, placement, now)
+        since = assessing.rose_first(promises, alarms, incident.segments)
     if placement.several:
         worse: list[Segment] = []
         for each in placement.placed:

@@ -355,7 +355,7 @@ def _may_be_listed(
     """Who was truly let down, from the first of the occasions to the last."""
     margin = judging.expected.margin_seconds
     during = [cause for occasion in met for cause in occasion.causes]
-    since = min((cause.first for cause in during), default=0.0) - BEFORE_SECONDS - margin
+    since = min((cause.began for cause in during), default=0.0) - BEFORE_SECONDS - margin
     away = sum(back - left for left, back in judging.told.away)
     until = max((cause.last for cause in during), default=0.0) + AFTER_SECONDS + margin + away
     # A place that is coarser than the fault is what was said: who was let down there is listed as said.

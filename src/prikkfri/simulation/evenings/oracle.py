@@ -12,9 +12,9 @@ What counts neither way stands here, and nowhere else:
   stretch, or by its end when that takes longer: a slower segment shows the same thirty later. Where phones that are off
   are ordinary (`deliver`), the share is six times the ordinary one, as it is elsewhere at a floor of half a per cent
   and more.
-- *Edges.* Whoever was truly let down in the segment shortly before the first break or after the last, before anybody
-  can know that it is over, may stand on the list or not; so may whoever got it within the clocks' skew of the end of
-  their grace time, and whoever joined and never came back.
+- *Edges.* Whoever was truly let down in the segment shortly before it began (the first was told so, or asked what
+  nobody answered) or after the last break, before anybody can know that it is over, may stand on the list or not; so
+  may whoever got it within the clocks' skew of the end of their grace time, and whoever joined and never came back.
 - *The end of the evening.* Those whose grace time ends after the last look may stand on the list or not.
 - *What a person has dismissed* stays dismissed: nothing is asked of its list.
 """
@@ -33,9 +33,9 @@ STATED_SECONDS = 60.0
 SETTLING_SECONDS = 5.0
 """From the journal to a look at it."""
 BEFORE_SECONDS = 60.0
-"""An edge: so long before the first break ..."""
+"""An edge: so long before it began ..."""
 AFTER_SECONDS = 240.0
-"""... and after the last: until it is proven to be over, at the latest, and a look."""
+"""... and after the last break: until it is proven to be over, at the latest, and a look."""
 LOOK_SECONDS = 20.0
 """The last look at an incident is so long before the end of the evening, at most."""
 REPEATABLE = frozenset({"television"})
@@ -60,6 +60,8 @@ class Cause:
     first: float
     last: float
     """Its first and last break."""
+    began: float
+    """When the first of those whom it broke was told so, or asked what nobody answered."""
     breaks: tuple[float, ...]
     settled: tuple[float, ...]
     """When each promise of its segment was kept or broken."""
@@ -133,6 +135,9 @@ def _cause(
     if not breaks:
         return None
     first, last = breaks[0], breaks[-1]
+    began = min(
+        each.told[0] if each.told else each.asked for each in promises if number in each.faults and _breaks(each)
+    )
     settled = tuple(sorted(_settled_at(each) for each in promises if lies_in(each.place, place)))
     hit = frozenset(
         each.promise.person
@@ -141,7 +146,7 @@ def _cause(
         and lies_in(each.promise.place, place)
         and (number in each.promise.faults or first + margin <= _broke_at(each.promise) <= last - margin)
     )
-    return Cause(number, place, first, last, tuple(breaks), settled, hit)
+    return Cause(number, place, first, last, began, tuple(breaks), settled, hit)
 
 
 def _breaks(promise: Promise) -> tuple[float, ...]:
