@@ -137,7 +137,7 @@ async def looked_at(house: House) -> Incident:
     await house.fault(*answered, tried(began + 1, "a"), facts=OPEN)
     await (await house.start()).evaluations.look()
     found = await house.incident()
-    assert await _stored(house.database) and await _stored(house.database, "incident_standing") == 1
+    assert await _stored(house.database) and await _stored(house.database, "incident_checkpoint") == 1
     await house.database.write(lambda t: t.execute("DELETE FROM outcome WHERE device <> ''"))
     return found
 
@@ -155,8 +155,8 @@ async def test_after_a_restart_what_is_in_a_piece_is_not_read(house: House) -> N
 @pytest.mark.parametrize(
     "spoil",
     [
-        "UPDATE incident_standing SET format = 'of another time'",
-        "UPDATE incident_standing SET checksum = :zeros",
+        "UPDATE incident_checkpoint SET format = 'of another time'",
+        "UPDATE incident_checkpoint SET checksum = :zeros",
         "UPDATE incident_piece SET content = :zeros WHERE number = 0",
         "DELETE FROM incident_piece WHERE number = 0",
     ],
@@ -185,7 +185,7 @@ async def test_other_times_of_grace_judge_anew(house: House) -> None:
 async def test_nothing_is_known_again_of_somebody_who_was_erased(house: House) -> None:
     found = await looked_at(house)
     await house.database.write(lambda t: personal_store.erase(t, "a", [], lambda kind: f"{kind}x"))
-    assert await _stored(house.database, "incident_standing") == 0
+    assert await _stored(house.database, "incident_checkpoint") == 0
     await (await house.start()).evaluations.look()
     assert (await house.incident()).asked == found.asked - 20
 
@@ -202,7 +202,7 @@ async def test_a_look_that_began_before_somebody_was_erased_stores_nothing(house
     await register.without(erase, lambda touched: touched)
     kept.stands = False
     await histories._keep_pieces(kept, await house.incident(), stands=True)
-    assert await _stored(house.database, "incident_standing") == 0
+    assert await _stored(house.database, "incident_checkpoint") == 0
 
 
 async def test_pieces_go_with_the_end_of_looking(house: House) -> None:
@@ -213,7 +213,7 @@ async def test_pieces_go_with_the_end_of_looking(house: House) -> None:
     await house.response.actions.act("i", Fact("proven", house.clock.now()))
     house.clock.advance(house.timing.after_seconds + 1)
     await (await house.start()).evaluations.look()
-    assert [await _stored(house.database, of) for of in ("incident_piece", "incident_standing")] == [0, 0]
+    assert [await _stored(house.database, of) for of in ("incident_piece", "incident_checkpoint")] == [0, 0]
 
 
 async def test_of_what_is_too_much_nothing_is_stored(house: House, caplog: pytest.LogCaptureFixture) -> None:
@@ -224,7 +224,7 @@ async def test_of_what_is_too_much_nothing_is_stored(house: House, caplog: pytes
     await response.evaluations.look()
     found = await house.incident()
     await response.evaluations.look()
-    assert [await _stored(house.database, of) for of in ("incident_piece", "incident_standing")] == [0, 0]
+    assert [await _stored(house.database, of) for of in ("incident_piece", "incident_checkpoint")] == [0, 0]
     assert len([line for line in caplog.messages if "more is archived" in line]) == 1
     await (await house.start()).evaluations.look()
     assert (await house.incident()).asked == found.asked >= 50

@@ -10,7 +10,7 @@ from told_outcomes import BEGAN, GRACE, LASTS, SEGMENTS, Told, from_nothing
 from prikkfri.assurance.impact import Scope
 from prikkfri.assurance.response import archive
 from prikkfri.assurance.response.incident_history import IncidentHistory
-from prikkfri.assurance.response.records import piece_of, records_of, standing_bytes, standing_of
+from prikkfri.assurance.response.records import checkpoint_bytes, checkpoint_of, piece_of, records_of
 from prikkfri.assurance.store import StoredOutcome
 
 
@@ -36,25 +36,25 @@ class Kept:
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
-        self.standing: bytes | None = None
+        self.checkpoint: bytes | None = None
 
     def keep(self, history: IncidentHistory, told: Told, *, stands: bool) -> None:
         self.pieces.append(piece_of(history.take_records()))
         if stands:
-            self.standing = standing_bytes(history.standing(told.heads, pieces=len(self.pieces)))
+            self.checkpoint = checkpoint_bytes(history.checkpoint(told.heads, pieces=len(self.pieces)))
 
     def known_again(self, told: Told, lot: random.Random, now: float, live_max: float) -> IncidentHistory:
         """As after a restart; what came after it stood is not read yet."""
-        assert self.standing is not None
-        standing = standing_of(self.standing)
-        del self.pieces[standing.pieces :]  # their history never stood on them
+        assert self.checkpoint is not None
+        checkpoint = checkpoint_of(self.checkpoint)
+        del self.pieces[checkpoint.pieces :]  # their history never stood on them
         history = IncidentHistory(
-            since=standing.since, usual_until=standing.usual_until, expectations=GRACE, live_max=live_max
+            since=checkpoint.since, usual_until=checkpoint.usual_until, expectations=GRACE, live_max=live_max
         )
         for piece in self.pieces:
             history.do_again(records_of(piece))
         history.keep_records()
-        places = set(standing.live_places())
+        places = set(checkpoint.live_places())
         live = [row for row in told.rows if place_of(row) in places]
         assert len(live) == len(places)
         lot.shuffle(live)
@@ -65,7 +65,7 @@ class Kept:
                 history,
                 told,
                 now,
-                unread=lambda row, later=later: place_of(row) in later or beyond(row, standing.heads),  # type: ignore[misc]
+                unread=lambda row, later=later: place_of(row) in later or beyond(row, checkpoint.heads),  # type: ignore[misc]
             )
         return history
 
@@ -113,10 +113,10 @@ def test_carried_on_it_says_what_it_says_from_nothing(
             history.take(told.rows)
             kept = Kept()
         else:
-            if kept.standing is not None and (lot.random() < 0.1 or (calm and not restarts)):
+            if kept.checkpoint is not None and (lot.random() < 0.1 or (calm and not restarts)):
                 history = kept.known_again(told, lot, now, live_max)
                 restarts += history.archived > 0
-                unread = [row for row in told.rows if beyond(row, standing_of(kept.standing).heads)]
+                unread = [row for row in told.rows if beyond(row, checkpoint_of(kept.checkpoint).heads)]
             if since < history.since:
                 earlier = [row for row in told.rows if since <= row.outcome.time < history.since]
                 unread = [row for row in unread if row.outcome.time >= history.since]

@@ -92,7 +92,7 @@ async def erase(
         erased, touched = erased + outcomes, touched | incidents
     if erased or touched or held:
         # No history is known again that was made of their outcomes: its pieces go with the next look.
-        await transaction.execute("DELETE FROM incident_standing", {})
+        await transaction.execute("DELETE FROM incident_checkpoint", {})
     return erased, sorted(touched)
 
 

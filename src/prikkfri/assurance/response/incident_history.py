@@ -35,7 +35,7 @@ from prikkfri.assurance.response.assessing import Expectations
 from prikkfri.assurance.response.figures import HouseholdFigures
 from prikkfri.assurance.response.households import HolderRow, Household, Households
 from prikkfri.assurance.response.promises import Floats, OrderedPromises, PromiseColumns, SettledPromise
-from prikkfri.assurance.response.records import NO_CHECKSUM, ArchiveRecord, HistoryStanding, packed_places
+from prikkfri.assurance.response.records import NO_CHECKSUM, ArchiveRecord, HistoryCheckpoint, packed_places
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.store import StoredOutcome
 from prikkfri.assurance.tally import JOIN, asking_of, expectation, is_promise
@@ -120,12 +120,12 @@ class IncidentHistory:
         found, self._archive.records, self._archive.recorded_bytes = self._archive.records or (), [], 0
         return found
 
-    def standing(
+    def checkpoint(
         self, heads: Mapping[tuple[str, str], int], *, pieces: int, stands_on: bytes = NO_CHECKSUM
-    ) -> HistoryStanding:
+    ) -> HistoryCheckpoint:
         """Where it stands, having taken in all up to `heads`; `pieces`: so many were made of what was taken away."""
         rows = chain(self._ahead, chain.from_iterable(household.rows for household in self._households.known))
-        return HistoryStanding(
+        return HistoryCheckpoint(
             self.since,
             self.usual_until,
             [(stream, incarnation, position) for (stream, incarnation), position in sorted(heads.items())],

@@ -2,10 +2,9 @@
 
 A piece is what was done from one moment to the next, in order: households put in (as their columns), taken out, or
 forgotten with all that was told before a moment. Nothing in it names anybody: of promises, devices and customers
-there are hashes. Where a history stands (`HistoryStanding`) is stored beside the pieces that it stands on: how far the
-journals had been read, and which of the outcomes up to there belong to no archived household. Those are read again,
-and what has come since. Each piece has a checksum that goes on from the piece before, and where a history stands names
-the last.
+there are hashes. Where a history stands (`HistoryCheckpoint`) is stored beside the pieces that it stands on: how far
+the journals had been read, and which of the outcomes up to there belong to no archived household. Those are read again,
+and what has come since. Each piece has a checksum that goes on from the piece before; the checkpoint names the last.
 """
 
 from array import array
@@ -101,7 +100,7 @@ class ForgetRecord(msgspec.Struct, frozen=True, tag="forget"):
 ArchiveRecord = PutRecord | DropRecord | ForgetRecord
 
 
-class HistoryStanding(msgspec.Struct, frozen=True):
+class HistoryCheckpoint(msgspec.Struct, frozen=True):
     """Where a history stands, beside the archive."""
 
     since: float
@@ -154,13 +153,13 @@ def records_of(piece: bytes) -> list[ArchiveRecord]:
         raise ValueError(str(error)) from error
 
 
-def standing_of(content: bytes) -> HistoryStanding:
+def checkpoint_of(content: bytes) -> HistoryCheckpoint:
     """Raises `ValueError` where it is none."""
     try:
-        return msgspec.msgpack.decode(content, type=HistoryStanding)
+        return msgspec.msgpack.decode(content, type=HistoryCheckpoint)
     except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from error
 
 
-def standing_bytes(standing: HistoryStanding) -> bytes:
-    return msgspec.msgpack.encode(standing)
+def checkpoint_bytes(checkpoint: HistoryCheckpoint) -> bytes:
+    return msgspec.msgpack.encode(checkpoint)

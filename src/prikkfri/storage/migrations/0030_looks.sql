@@ -4,7 +4,7 @@ CREATE TABLE incident_piece (
     content {blob} NOT NULL,
     PRIMARY KEY (incident, number)
 );
-CREATE TABLE incident_standing (
+CREATE TABLE incident_checkpoint (
     incident TEXT PRIMARY KEY,
     format TEXT NOT NULL,
     checksum {blob} NOT NULL,

@@ -17,10 +17,10 @@ from prikkfri.assurance.impact import devices_of, holder_of
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.archive import JournalPlace
-from prikkfri.assurance.response.histories.store import HistoryStore, StoredPieces, save_piece, save_standing
+from prikkfri.assurance.response.histories.store import HistoryStore, StoredPieces, save_checkpoint, save_piece
 from prikkfri.assurance.response.history import History, OutcomeHistory
 from prikkfri.assurance.response.incident_history import AHEAD_SECONDS, IncidentHistory
-from prikkfri.assurance.response.records import HistoryStanding, checksum, format_of, piece_of, standing_bytes
+from prikkfri.assurance.response.records import HistoryCheckpoint, checkpoint_bytes, checksum, format_of, piece_of
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.store import StoredOutcome
@@ -95,21 +95,21 @@ class Histories:
         """As an earlier run has stored it, and what is in no archived household read again; None: not stored."""
         erasures, stored = self._register.erasures, StoredPieces()
         try:
-            standing = await self._store.standing(incident.id)
-            if standing is None or incident.since > standing.usual_until:
+            checkpoint = await self._store.checkpoint(incident.id)
+            if checkpoint is None or incident.since > checkpoint.usual_until:
                 await self._store.forget(incident.id)
                 return None
-            history = self._history(since=standing.since, usual_until=standing.usual_until)
-            async for records in self._store.pieces(incident.id, standing, stored):
+            history = self._history(since=checkpoint.since, usual_until=checkpoint.usual_until)
+            async for records in self._store.pieces(incident.id, checkpoint, stored):
                 await asyncio.to_thread(history.do_again, records)
             await asyncio.to_thread(history.keep_records)
         except ValueError as error:
             log.warning("incident %s: what is stored of its outcomes is left, all are read: %s", incident.id, error)
             await self._store.forget(incident.id)
             return None
-        heads = {(stream, incarnation): position for stream, incarnation, position in standing.heads}
+        heads = {(stream, incarnation): position for stream, incarnation, position in checkpoint.heads}
         kept = _Kept(history, heads, erasures, stored)
-        places, unread = await asyncio.to_thread(_live_places, standing)
+        places, unread = await asyncio.to_thread(_live_places, checkpoint)
         for part in in_parts(places, self._timing.outcomes_at_once_max):
             rows = await self._register.outcomes_at(part)
             history.take(rows)
@@ -144,15 +144,15 @@ class Histories:
         last = await asyncio.to_thread(checksum, stored.checksum, content)
         where = b""
         if stands:
-            standing = await asyncio.to_thread(history.standing, kept.heads, pieces=number + 1, stands_on=last)
-            where = await asyncio.to_thread(standing_bytes, standing)
+            checkpoint = await asyncio.to_thread(history.checkpoint, kept.heads, pieces=number + 1, stands_on=last)
+            where = await asyncio.to_thread(checkpoint_bytes, checkpoint)
 
         async def work(transaction: Transaction) -> None:
             if register.erasures != kept.erasures:
                 return  # somebody was erased, and would be told of again
             await save_piece(transaction, incident.id, number, content)
             if where:
-                await save_standing(transaction, incident.id, where, form=self._form)
+                await save_checkpoint(transaction, incident.id, where, form=self._form)
 
         self._store.note(incident.id)
         await self._database.write(work)
@@ -238,8 +238,8 @@ def _is_taken(row: StoredOutcome, *, heads: Heads, part: Sequence[StoredOutcome]
     return reached and not _beyond(row, heads)
 
 
-def _live_places(standing: HistoryStanding) -> tuple[list[JournalPlace], set[JournalPlace]]:
-    places = [JournalPlace(*place) for place in standing.live_places()]
+def _live_places(checkpoint: HistoryCheckpoint) -> tuple[list[JournalPlace], set[JournalPlace]]:
+    places = [JournalPlace(*place) for place in checkpoint.live_places()]
     return places, set(places)
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from prikkfri.assurance.response.records import (
     NO_CHECKSUM,
     ArchiveRecord,
-    HistoryStanding,
+    HistoryCheckpoint,
+    checkpoint_of,
     checksum,
     records_of,
-    standing_of,
 )
 from prikkfri.storage import Database, Queries, Row, Transaction
 
@@ -45,12 +45,12 @@ class HistoryStore:
         self._incidents: set[str] | None = None
         """Those of which something may be stored; None: not known."""
 
-    async def standing(self, incident: str) -> HistoryStanding | None:
+    async def checkpoint(self, incident: str) -> HistoryCheckpoint | None:
         """Where the history of an incident stood; None when that is not stored. Raises `ValueError` where it is
         broken, or was written by another version."""
         row = await self._database.read(
             lambda q: q.fetch_one(
-                "SELECT format, checksum, content FROM incident_standing WHERE incident = :id", {"id": incident}
+                "SELECT format, checksum, content FROM incident_checkpoint WHERE incident = :id", {"id": incident}
             )
         )
         if row is None:
@@ -60,16 +60,16 @@ class HistoryStore:
             raise ValueError(f"it was written as {form}, what is read is {self._form}")
         if checksum(NO_CHECKSUM, content) != stored:
             raise ValueError("where it stood is broken")
-        return standing_of(content)
+        return checkpoint_of(content)
 
     async def pieces(
-        self, incident: str, standing: HistoryStanding, read: StoredPieces
+        self, incident: str, checkpoint: HistoryCheckpoint, read: StoredPieces
     ) -> AsyncIterator[Sequence[ArchiveRecord]]:
         """What was done in each piece on which it stands, in turn; `read` says how many those are.
 
         Raises `ValueError` when any is missing, broken or of another history, and be it after the last.
         """
-        for number in range(standing.pieces):
+        for number in range(checkpoint.pieces):
             row: Row | None = await self._database.read(
                 lambda q, number=number: q.fetch_one(  # type: ignore[misc]
                     "SELECT content FROM incident_piece WHERE incident = :id AND number = :number",
@@ -82,7 +82,7 @@ class HistoryStore:
             read.checksum = await asyncio.to_thread(checksum, read.checksum, content)
             read.count, read.size_bytes = number + 1, read.size_bytes + len(content)
             yield await asyncio.to_thread(records_of, content)
-        if read.checksum != standing.stands_on:
+        if read.checksum != checkpoint.stands_on:
             raise ValueError("it stands on other pieces")
 
     async def incidents(self) -> Collection[str]:
@@ -114,11 +114,11 @@ async def save_piece(transaction: Transaction, incident: str, number: int, conte
     )
 
 
-async def save_standing(transaction: Transaction, incident: str, content: bytes, *, form: str) -> None:
-    """`content`: a `HistoryStanding`, as bytes."""
+async def save_checkpoint(transaction: Transaction, incident: str, content: bytes, *, form: str) -> None:
+    """`content`: a `HistoryCheckpoint`, as bytes."""
     await transaction.execute(
-        "INSERT INTO incident_standing (incident, format, checksum, content) VALUES (:id, :format, :checksum, :content)"
-        " ON CONFLICT (incident) DO UPDATE SET format = excluded.format, checksum = excluded.checksum,"
+        "INSERT INTO incident_checkpoint (incident, format, checksum, content)"
+        " VALUES (:id, :format, :checksum, :content) ON CONFLICT (incident) DO UPDATE SET format = excluded.format, checksum = excluded.checksum,"
         " content = excluded.content",
         {"id": incident, "format": form, "checksum": checksum(NO_CHECKSUM, content), "content": content},
     )
@@ -126,13 +126,13 @@ async def save_standing(transaction: Transaction, incident: str, content: bytes,
 
 async def _incidents_stored(queries: Queries) -> set[str]:
     rows = await queries.fetch("SELECT incident FROM incident_piece WHERE number = 0", {})
-    rows += await queries.fetch("SELECT incident FROM incident_standing", {})
+    rows += await queries.fetch("SELECT incident FROM incident_checkpoint", {})
     return {incident for (incident,) in rows}
 
 
 async def _erase_some(transaction: Transaction, incident: str) -> int:
     """The last pieces, and where it stood; 0 when there was nothing."""
-    erased = await transaction.execute("DELETE FROM incident_standing WHERE incident = :id", {"id": incident})
+    erased = await transaction.execute("DELETE FROM incident_checkpoint WHERE incident = :id", {"id": incident})
     return erased + await transaction.execute(
         "DELETE FROM incident_piece WHERE incident = :id AND number IN"
         " (SELECT number FROM incident_piece WHERE incident = :id ORDER BY number DESC LIMIT :most)",
