@@ -118,8 +118,8 @@ async def save_checkpoint(transaction: Transaction, incident: str, content: byte
     """`content`: a `HistoryCheckpoint`, as bytes."""
     await transaction.execute(
         "INSERT INTO incident_checkpoint (incident, format, checksum, content)"
-        " VALUES (:id, :format, :checksum, :content) ON CONFLICT (incident) DO UPDATE SET format = excluded.format, checksum = excluded.checksum,"
-        " content = excluded.content",
+        " VALUES (:id, :format, :checksum, :content) ON CONFLICT (incident) DO UPDATE"
+        " SET format = excluded.format, checksum = excluded.checksum, content = excluded.content",
         {"id": incident, "format": form, "checksum": checksum(NO_CHECKSUM, content), "content": content},
     )
 
