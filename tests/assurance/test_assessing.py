@@ -229,6 +229,9 @@ def test_whoever_mistyped_tried_again_and_came_back_without_an_answer_was_not_an
     assert settled(back, now=2_000.0) == settled([asking(1_000.0, "a")], now=2_000.0)
     assert [(each.at, each.kept) for each in settled([*back, got(1_020.0, "a")], now=2_000.0)] == [(1_020.0, True)]
     assert [(each.at, each.kept) for each in settled([*back, got(1_070.0, "a")], now=2_000.0)] == [(1_060.0, False)]
+    # And whoever tried again, did not come back, and got it too late (seed 107143000).
+    assert [(each.at, each.kept) for each in settled([*wrong, got(1_070.0, "a")], now=2_000.0)] == [(1_060.0, False)]
+    assert [each.kept for each in settled([*wrong, got(1_020.0, "a")], now=2_000.0) if not each.kept] == []
     again = [*back, refused(1_020.0, "wrong-credentials", promise="a")]
     assert settled(again, now=2_000.0) == []
     late = [asking(1_000.0, "a"), refused(1_070.0, "wrong-credentials", promise="a"), asking(1_080.0, "a", "return")]

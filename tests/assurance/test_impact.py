@@ -60,35 +60,6 @@ def test_who_was_answered_before_they_asked_by_the_clocks_of_two_roles_was_there
 
 
 @pytest.mark.parametrize(
-    ("kept_at", "after", "there"),
-    [
-        (1_110.0, [sign_in(1_115.0, "asked", step="return", layer="door", promise="p-2")], True),
-        (1_110.0, [sign_in(1_112.0, reason="overloaded", promise="p-2")], True),
-        (1_110.0, [], False),  # it may have answered both
-        (1_110.0, [sign_in(1_109.0, "asked", step="return", layer="door", promise="p-2")], False),
-        (
-            1_113.5,
-            [sign_in(1_120.0, "asked", step="return", layer="door", promise="p-2")],
-            False,
-        ),  # no clock is so wrong
-    ],
-)
-def test_what_they_had_when_they_asked_again_answers_that_by_no_fast_clock(
-    kept_at: float, after: list[Outcome], there: bool
-) -> None:
-    joined = {"step": "join", "layer": "door", "dimensions": {"for": "sign-in"}}
-    told = [
-        sign_in(1_100.0, "asked", promise="p-1", **joined),
-        sign_in(kept_at, "kept", promise="p-1"),
-        sign_in(1_108.1, "asked", promise="p-2", **joined),
-        sign_in(1_108.1, "asked", layer="door", promise="p-2"),
-        *after,
-    ]
-    assert (hit(*told) == ["device:d-1"]) is there
-    assert hit(*told, sign_in(1_130.0, "kept", promise="p-2")) == []
-
-
-@pytest.mark.parametrize(
     ("back", "there"), [([], False), ([1_099.0], False), ([1_110.0], True), ([1_110.0, 1_060.0], True)]
 )
 def test_who_mistyped_tried_again_and_came_back_without_an_answer_has_none(back: list[float], there: bool) -> None:

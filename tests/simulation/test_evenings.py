@@ -157,9 +157,19 @@ def test_whoever_is_refused_by_the_fault_is_hit() -> None:
     assert hit(promise(40.0, **BROKEN)) == ["s-1"]
 
 
-@pytest.mark.parametrize(("again", "expected_hit"), [(68.9, []), (71.1, ["s-1"]), (39.9, ["s-1"])])
+@pytest.mark.parametrize(("again", "expected_hit"), [(68.9, []), (71.1, ["s-1"]), (38.9, ["s-1"])])
 def test_a_later_try_makes_good_within_the_grace_time(again: float, expected_hit: list[str]) -> None:
     assert hit(promise(40.0, **BROKEN), promise(again, got=again)) == expected_hit
+
+
+@pytest.mark.parametrize(("before", "expected_hit"), [(38.9, ["s-1"]), (39.1, []), (40.9, []), (41.1, [])])
+def test_whether_an_earlier_try_was_answered_before_they_asked_again_no_clocks_tell(
+    before: float, expected_hit: list[str]
+) -> None:
+    tries = [promise(35.0, got=before), promise(40.0, **BROKEN)]
+    assert hit(*tries) == expected_hit
+    missed = expected(World(short(fault(WATCHING)), [], tries)).missed
+    assert [each.sure for each in missed] == {38.9: [True], 39.1: [False], 40.9: [False], 41.1: []}[before]
 
 
 def test_nothing_makes_good_for_a_message() -> None:

@@ -23,7 +23,6 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from math import inf
 from operator import attrgetter
 
@@ -32,7 +31,6 @@ from msgspec import structs
 
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.tally import (
-    CLOCKS_APART_SECONDS_MAX,
     EXPECTATIONS,
     JOIN,
     RETURN,
@@ -52,11 +50,6 @@ ROUTE = "route"
 """The step at which canaries say whether a way is to be trusted."""
 
 _time = attrgetter("time")
-
-
-def _time_got(got: tuple[Outcome, float]) -> float:
-    return got[0].time
-
 
 Holder = Callable[[str, float], str | None]
 """The subscriber who held a device (or number) at a time; None when not known, empty when it may be one of several."""
@@ -177,11 +170,6 @@ class _Try:
         """The same of the last asking: up to then it was open."""
         asked = max((each.time for each in self.outcomes if each.verdict == "asked"), default=self.asked.time)
         return asked + self.expectation.grace_seconds
-
-    @property
-    def asking_at(self) -> float:
-        """The last moment that shows that they had not got it."""
-        return max(self.returned_at, *(each.time for each in self.outcomes if each.verdict == "broken"), -inf)
 
     @property
     def last_word(self) -> Outcome | None:
@@ -429,32 +417,21 @@ def _tries(
 def _answer_repeats(ours: Sequence[_Try], tries: Sequence[_Try]) -> None:
     """At a repeatable step, the next thing that the person got by any of their tries answers the tries before it."""
     persons = {each.person for each in ours if each.expectation.repeatable}
-    got: dict[tuple[str, str, str], list[tuple[Outcome, float]]] = {}
-    """What they got, and when they had asked for it."""
+    got: dict[tuple[str, str, str], list[Outcome]] = {}
     for each in tries:
         if each.kept and each.kept.observed and each.person in persons:
-            step = each.person, each.kept.service, each.kept.step
-            got.setdefault(step, []).append((each.kept, each.asked.time))
+            got.setdefault((each.person, each.kept.service, each.kept.step), []).append(each.kept)
     for theirs in got.values():
-        theirs.sort(key=_time_got)
+        theirs.sort(key=_time)
     for each in ours:
         if each.expectation.repeatable:
             # A place in the line, or a pass, is no answer to who asked to come in.
-            theirs = got.get((each.person, each.asked.service, each.expectation.carried_to or each.asked.step), [])
-            next_one = bisect_left(theirs, each.asked.time, key=_time_got)
-            later = islice(theirs, next_one, None)
-            answer = next((kept for kept, asked in later if not _was_got_before(kept, asked, each)), None)
-            # Its own may be too late, when that of another try was not.
-            each.kept = min((kept for kept in (answer, each.kept) if kept), key=_time, default=None)
-
-
-def _was_got_before(kept: Outcome, asked: float, again: _Try) -> bool:
-    """Whether an earlier try was answered before they asked `again`, though the clock of who answered says later.
-
-    They came back, or were refused, after it.
-    """
-    apart = kept.time - again.asked.time
-    return asked < again.asked.time and apart <= CLOCKS_APART_SECONDS_MAX and again.asking_at > kept.time
+            step = each.expectation.carried_to or each.asked.step
+            theirs = got.get((each.person, each.asked.service, step), [])
+            next_one = bisect_left(theirs, each.asked.time, key=_time)
+            answers = theirs[next_one : next_one + 1]
+            answers += [each.kept] if each.kept else []  # which may be too late, when another try was not
+            each.kept = min(answers, key=_time, default=None)
 
 
 def _in_scope(each: _Try, scope: Scope, expectations: Mapping[tuple[str, str], Expectation]) -> bool:

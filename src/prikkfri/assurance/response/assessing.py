@@ -65,8 +65,8 @@ def settled(
     """Every promise of `outcomes` (oldest first) that is settled at `now`.
 
     One that nobody answered in its grace time is broken when that ended, whatever came later: as on the list of those
-    hit. So is that of whoever typed a wrong password, tried again and came back without an answer. What is an account's
-    own matter is none of them.
+    hit. So is that of whoever typed a wrong password, tried again and came back without an answer, or got it too late.
+    What is an account's own matter is none of them.
     """
     pairing, places = Pairing(expectations=expectations), Places()
     joined: dict[str, Outcome] = {}
@@ -90,6 +90,8 @@ def settled(
         waited = asking is not None and own_layer(asking.service, asking.layer)
         if asking is None:
             asking = returned.pop(outcome.promise, None)
+        if asking is None and outcome.verdict == "kept":
+            asking = mistyped.pop(outcome.promise, None)
         if asking is not None and not waited and outcome.time > (deadline := _deadline(asking, expectations)):
             found.append(_unanswered(asking, deadline, expectations))
         elif own_error(outcome.service, outcome.reason, outcome.layer):

@@ -14,7 +14,8 @@ What counts neither way stands here, and nowhere else:
   and more.
 - *Edges.* Whoever was truly let down in the segment shortly before it began (the first was told so, or asked what
   nobody answered) or after the last break, before anybody can know that it is over, may stand on the list or not; so
-  may whoever got it within the clocks' skew of the end of their grace time, and whoever joined and never came back.
+  may whoever got it within the clocks' skew of the end of their grace time, or by an earlier try within that of asking
+  again, and whoever joined and never came back.
 - *The end of the evening.* Those whose grace time ends after the last look may stand on the list or not.
 - *What a person has dismissed* stays dismissed: nothing is asked of its list.
 """
@@ -115,15 +116,18 @@ def _missed(promises: Sequence[Promise], margin: float, *, until: float) -> list
         times.sort()
     found = []
     for each in promises:
-        answer = each.got
+        answer, sure = each.got, not each.unsure
         if each.place["service"] in REPEATABLE:
             times = got.get((each.person, each.place["step"]), [])
+            if any(abs(at - each.asked) <= margin for at in times if at != each.got):
+                sure = False
+                times = [at for at in times if at > each.asked + margin or at == each.got]
             index = bisect_left(times, each.asked)
             answer = times[index] if index < len(times) else None
         if not each.person or (answer is not None and answer < each.deadline - margin):
             continue
         surely = answer is None or answer > each.deadline + margin
-        found.append(MissedPromise(each, sure=surely and not each.unsure and each.deadline < until - margin))
+        found.append(MissedPromise(each, sure=sure and surely and each.deadline < until - margin))
     return found
 
 
