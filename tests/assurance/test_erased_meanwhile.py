@@ -87,7 +87,7 @@ async def test_a_list_that_was_begun_before_names_nobody_who_was_erased(
     looking = asyncio.create_task(response.evaluations.look())
     await database.has_read.wait()
 
-    async def erase() -> tuple[int, list[str]]:
+    async def erase() -> tuple[int, list[str] | None]:
         return await database.write(lambda t: personal_store.erase(t, "s-1", [], lambda kind: f"{kind}x"))
 
     await response.register.without(erase, lambda found: found[1])

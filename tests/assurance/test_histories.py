@@ -82,6 +82,11 @@ async def test_after_a_restart_and_after_an_erasure_all_is_read(house: House) ->
     async def erase() -> list[str]:
         return ["i"]
 
+    await response.register.without(erase, lambda touched: None)
+    await response.evaluations.look()
+    assert await listed(house) == ["late"], (
+        "of whoever was erased before there is nothing any more: nothing is read anew"
+    )
     await response.register.without(erase, lambda touched: touched)
     await response.evaluations.look()
     assert await listed(house) == []

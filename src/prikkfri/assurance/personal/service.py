@@ -161,7 +161,7 @@ class Personal:
                 await self._without(customer, ())
 
     async def _without(self, customer: str, numbers: Sequence[Number]) -> int:
-        async def erase() -> tuple[int, list[str]]:
+        async def erase() -> tuple[int, list[str] | None]:
             return await self._database.write(lambda t: store.erase(t, customer, numbers, _drawn))
 
         outcomes, _ = await self._incidents.without(erase, lambda found: found[1])

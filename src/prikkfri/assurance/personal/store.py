@@ -58,9 +58,10 @@ async def recorded(queries: Queries, what: str, *, since: float) -> list[str]:
 
 async def erase(
     transaction: Transaction, customer: str, numbers: Sequence[Number], drawn: Callable[[str], str]
-) -> tuple[int, list[str]]:
+) -> tuple[int, list[str] | None]:
     """Takes a customer's name off all that is kept; returns how many outcomes and which incidents it concerned.
 
+    None for the incidents: of them nothing was kept of which a history is made.
     `drawn` gives a name drawn by lot: for the customer (`erased-`), and for each device of theirs (`d-erased-`).
     """
     who = {"customer": customer, "nobody": drawn("erased-")}
@@ -90,9 +91,10 @@ async def erase(
     for number in numbers:
         outcomes, incidents = await _erase_number(transaction, number, drawn("d-erased-"))
         erased, touched = erased + outcomes, touched | incidents
-    if erased or touched or held:
-        # No history is known again that was made of their outcomes: its pieces go with the next look.
-        await transaction.execute("DELETE FROM incident_checkpoint", {})
+    if not (erased or touched or held):
+        return 0, None
+    # No history is known again that was made of their outcomes: its pieces go with the next look.
+    await transaction.execute("DELETE FROM incident_checkpoint", {})
     return erased, sorted(touched)
 
 

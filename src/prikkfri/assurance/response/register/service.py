@@ -130,12 +130,18 @@ class IncidentRegister:
             )
             self._changed()
 
-    async def without(self, erase: Callable[[], Awaitable[T]], touched: Callable[[T], Sequence[str]]) -> T:
-        """Erases somebody while nobody makes a list; of those `touched` it is not known any more who is on them."""
+    async def without(self, erase: Callable[[], Awaitable[T]], touched: Callable[[T], Sequence[str] | None]) -> T:
+        """Erases somebody while nobody makes a list; of those `touched` it is not known any more who is on them.
+
+        `touched` says None when there was nothing to erase: as is found again and again of whoever was erased lately.
+        """
         async with self.acting:
-            self.erasures += 1
+            self.erasures += 1  # before it: nobody may write meanwhile what is erased
             done = await erase()
-            for identifier in touched(done):
+            incidents = touched(done)
+            if incidents is None:
+                self.erasures -= 1
+            for identifier in incidents or ():
                 self.lists.pop(identifier, None)
             return done
 
