@@ -14,7 +14,7 @@ from prikkfri.sms.sealing import Binding
 # Each arrow of the drawing. These are the guards of the store's statements: one too many, and a late word of a
 # network undoes an end or sends somebody's message twice.
 ARROWS = {
-    ("waiting", "sending"), ("waiting", "expired"),
+    ("waiting", "sending"), ("waiting", "expired"), ("waiting", "in-doubt"),
     ("sending", "waiting"), ("sending", "sent"), ("sending", "in-doubt"), ("sending", "quarantined"),
     ("sending", "rejected"), ("sending", "delivered"),
     ("sent", "delivered"), ("sent", "undeliverable"), ("sent", "rejected"), ("sent", "expired"),

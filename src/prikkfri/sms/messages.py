@@ -10,9 +10,11 @@ came to is decided when its last message has ended.
                    |    |         |  +-----------------+  refused for good; or an account took it
                    |    +--> EXPIRED |                    (UNREPORTED, too, when a snapshot was restored)
                    |              v  v
-                   +---------- IN_DOUBT ---> SENT (a late answer), ended (a receipt told), UNREPORTED
+                   +<--------> IN_DOUBT ---> SENT (a late answer), ended (a receipt told), UNREPORTED
                                   QUARANTINED  (from SENDING, before a byte was written, or when it ended its
                                                 session for the second time; a person says what then)
+
+What waits to be sent again is IN_DOUBT once more when there is word of what was sent.
 """
 
 from typing import NamedTuple
