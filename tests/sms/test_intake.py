@@ -217,6 +217,19 @@ def test_the_network_takes_a_message_and_gives_it_an_id() -> None:
     assert read(PeerResponse(message, Status.OK, NOTHING), by=given(NORD)).sent == [(message.id, "")]
 
 
+def test_what_is_told_late_of_one_copy_is_kept_apart_from_what_is_told_of_the_next() -> None:
+    first, second = stored(target="link:nord", attempted_at=10.0), stored(target="link:nord", attempted_at=90.0)
+    late = PeerResponse(first, Status.QUEUE_FULL, MessageResponse(), late=True)
+    intake = read(late, PeerResponse(second, Status.QUEUE_FULL, MessageResponse()), by=given(NORD))
+    assert [len(intake.late.put_off), len(intake.put_off)] == [1, 1]
+    assert (intake.late_claims, intake.taken_late) == ({first.id: 10.0}, set())
+    taken = read(PeerResponse(first, Status.OK, MessageResponse("net-1"), late=True), by=given(NORD))
+    assert (taken.late.sent, taken.sent, taken.taken_late) == ([(first.id, "net-1")], [], {first.id})
+    to_account = stored(target="account:shop")
+    delivered = read(PeerResponse(to_account, Status.OK, MessageResponse(), late=True))
+    assert (delivered.ended, delivered.taken_late) == ([], {to_account.id})
+
+
 def test_an_account_that_takes_a_message_has_it() -> None:
     message = stored(target="account:shop", recipient="2010")
     intake = read(PeerResponse(message, Status.OK, MessageResponse()))

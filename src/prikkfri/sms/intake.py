@@ -93,8 +93,10 @@ class BatchResult(HeardResponses):
     answers: list[tuple[Request, Status, Body]] = field(default_factory=list)
     """To be given when all else here is stored."""
     told: list[ReceiptDelivery] = field(default_factory=list)
-    late: dict[str, float] = field(default_factory=dict)
-    """Messages of which an answer came when nobody waited for it any more: when each had been claimed."""
+    late: HeardResponses = field(default_factory=HeardResponses)
+    """The same of answers that came when nobody waited for them any more."""
+    late_claims: dict[str, float] = field(default_factory=dict)
+    """By message when that had been claimed of which such an answer speaks."""
     in_doubt: list[str] = field(default_factory=list)
     ended_session: list[str] = field(default_factory=list)
     """Of those in doubt the one by which the peer may have ended the session: it is the first without an answer."""
@@ -120,8 +122,8 @@ class BatchResult(HeardResponses):
     @property
     def taken_late(self) -> set[str]:
         """Messages that were taken, as an answer tells for which nobody waited any more."""
-        delivered = (message for message, state, _ in self.ended if state is DeliveryState.DELIVERED)
-        return self.late.keys() & {*(message for message, _ in self.sent), *delivered}
+        delivered = (message for message, state, _ in self.late.ended if state is DeliveryState.DELIVERED)
+        return {*(message for message, _ in self.late.sent), *delivered}
 
 
 def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContext) -> BatchResult:
@@ -136,9 +138,9 @@ def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContex
                 else:  # a bind when bound; the session lets none through
                     intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
             case PeerResponse(context=Message() as message, status=status, body=body, late=late):
-                _read_answer(intake, message, status, body, batch)
+                _read_answer(intake, intake.late if late else intake, message, status, body, batch)
                 if late:
-                    intake.late[message.id] = message.attempted_at
+                    intake.late_claims[message.id] = message.attempted_at
             case PeerResponse(context=DueReceipt() as receipt, status=status):
                 _read_receipt_answer(intake, receipt, status, batch)
             case ResponseTimeout(context=context):
@@ -251,22 +253,25 @@ def _read_receipt(intake: BatchResult, request: Request, message: ShortMessage, 
     )
 
 
-def _read_answer(intake: BatchResult, message: Message, status: int, body: Body, batch: BatchContext) -> None:
+def _read_answer(
+    intake: BatchResult, heard: HeardResponses, message: Message, status: int, body: Body, batch: BatchContext
+) -> None:
+    """`heard`: to which it is added what becomes of the message."""
     if status == Status.OK:
         intake.taken += 1
         if message.target.startswith("account:"):
-            intake.ended.append((message.id, DeliveryState.DELIVERED, ""))
+            heard.ended.append((message.id, DeliveryState.DELIVERED, ""))
         else:
-            intake.sent.append((message.id, body.message_id if isinstance(body, MessageResponse) else ""))
+            heard.sent.append((message.id, body.message_id if isinstance(body, MessageResponse) else ""))
             _hand_over(intake, message, batch)
         return
     intake.throttled |= batch.refusals.get(status) is RefusalKind.THROTTLED
     decision = after_refusal(status, message.attempts, message.due_at, batch.now, batch.refusals)
     if isinstance(decision, Retry):
-        intake.put_off.append((message.id, decision))
+        heard.put_off.append((message.id, decision))
         intake.events.append((message.id, Step(batch.now, "refused-for-now", decision.reason)))
     else:
-        intake.ended.append((message.id, decision.state, decision.reason))
+        heard.ended.append((message.id, decision.state, decision.reason))
 
 
 def _read_receipt_answer(intake: BatchResult, receipt: DueReceipt, status: int, batch: BatchContext) -> None:

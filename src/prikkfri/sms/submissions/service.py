@@ -86,10 +86,10 @@ class Submissions:
         held = shared.holds and bool(intake.messages)
 
         messages = await self._holding.bind(intake.messages)
-        shared.withheld |= intake.late.keys()
+        shared.withheld |= intake.late_claims.keys()
 
         async def work(tx: Transaction) -> tuple[list[ReceiptDelivery], ReceiptResult]:
-            answers = await self._hear_late(tx, party, intake, now) if intake.late else intake
+            answers = await self._hear_late(tx, party, intake, now) if intake.late_claims else intake
             await store.insert(tx, messages)
             if references:
                 await submissions_store.put_references(tx, references)
@@ -121,17 +121,17 @@ class Submissions:
 
         await self._keys.make_durable()
         refused, settling = await shared.database.write(work)
-        if intake.late:
+        if intake.late_claims:
             for each in list(shared.pairs):
                 shared.pairs[each].withdraw(intake.taken_late)
-            shared.withheld -= intake.late.keys()
+            shared.withheld -= intake.late_claims.keys()
             shared.bound.wake(shared.pairs)
         counters = shared.counters
         counters.accepted += len(intake.messages)
         counters.restored += len(intake.messages) if held else 0
         counters.refused += intake.refused
         counters.turned_back.update(intake.turned_back)
-        counters.sent += len(intake.sent)
+        counters.sent += len(intake.sent) + len(intake.late.sent)
         counters.in_doubt += len(intake.in_doubt)
         for ending in settling.ended:
             if ending.state is DeliveryState.QUARANTINED:
@@ -146,7 +146,7 @@ class Submissions:
             shared.said.extend((party.name, number) for number in intake.heard.wrong_numbers)
         if refused:
             self._receipts.say_full(party.name)
-        if intake.put_off:
+        if intake.put_off or intake.late.put_off:
             shared.came_back(party)
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
         return refused
@@ -158,19 +158,20 @@ class Submissions:
         has been sent since it says nothing.
         """
         shared, late = self._shared, intake.late
-        last = await store.claims(tx, late)
+        last = await store.claims(tx, intake.late_claims)
         taken = intake.taken_late
         await store.release(tx, [each for pairs in shared.pairs.values() for each in pairs.unwritten(taken)])
-        stale = {message for message, at in late.items() if last.get(message) != (str(party), at)}
-        heard = taken | {message for message, _, _ in intake.ended if message in late and message not in stale}
+        stale = {message for message, at in intake.late_claims.items() if last.get(message) != (str(party), at)}
+        heard = taken | {message for message, _, _ in late.ended if message not in stale}
         recalled = await store.recall(tx, heard, str(party))
         step = Step(now, "not-sent-again", "its answer came late")
         await store.add_events(tx, [(message, step) for message in recalled])
         elsewhere = {
             message for message, (target, _) in last.items() if target != str(party) and message not in recalled
         }
+        ended = [each for each in late.ended if each[0] not in (elsewhere if each[0] in taken else stale)]
         return HeardResponses(
-            sent=[each for each in intake.sent if each[0] not in elsewhere],
-            put_off=[each for each in intake.put_off if each[0] not in stale],
-            ended=[each for each in intake.ended if each[0] not in (elsewhere if each[0] in taken else stale)],
+            sent=[each for each in late.sent if each[0] not in elsewhere] + intake.sent,
+            put_off=[each for each in late.put_off if each[0] not in stale] + intake.put_off,
+            ended=ended + intake.ended,
         )
