@@ -15,22 +15,30 @@ from prikkfri.sms.server import Connection
 from prikkfri.sms.timing import TIMING
 
 
-class SlowPartner(CabledPartner):
-    """Its receipts bear no reference, and each of its answers comes `seconds` after its receipt."""
+class TellingPartner(CabledPartner):
+    """It tells what became of messages."""
 
-    def __init__(self, loop: CabledLoop, seconds: float) -> None:
+    def __init__(self, loop: CabledLoop, seconds: float = 0.0) -> None:
         super().__init__(loop)
         self.seconds = seconds
 
     def answered(self) -> None:
         """Its receipts are."""
 
+    def tell(self, connection: Connection, message: ShortMessage, identity: str, *tlvs: tuple[int, bytes]) -> None:
+        text = f"id:{identity} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode()
+        told = ShortMessage(source=message.destination, destination=message.source, octets=text, esm_class=4, tlvs=tlvs)
+        connection.session.ask(Command.DELIVER_SM, encode_body(told), identity, self.loop.time())
+        connection.flush()
+
+
+class SlowPartner(TellingPartner):
+    """Its receipts bear no reference, and each of its answers comes `seconds` after its receipt."""
+
     def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
         self.taken += 1
         identity = f"net-{self.taken}"
-        text = f"id:{identity} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode()
-        told = ShortMessage(source=message.destination, destination=message.source, octets=text, esm_class=4)
-        connection.session.ask(Command.DELIVER_SM, encode_body(told), identity, self.loop.time())
+        self.tell(connection, message, identity)
 
         def answer() -> None:
             connection.session.answer(request, Status.OK, MessageResponse(identity))
@@ -109,33 +117,15 @@ def test_what_waits_for_another_by_now_is_not_sent_when_the_first_has_it(folder:
         loop.close()
 
 
-class SilentPartner(CabledPartner):
+class SilentPartner(TellingPartner):
     """It answers nothing, and tells `seconds` later what became of a message, by the reference that this bore."""
-
-    def __init__(self, loop: CabledLoop, seconds: float) -> None:
-        super().__init__(loop)
-        self.seconds = seconds
-
-    def answered(self) -> None:
-        """Its receipts are."""
 
     def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
         self.taken += 1
         reference = message.tlv(Tag.USER_MESSAGE_REFERENCE)
         assert reference is not None
-        told = ShortMessage(
-            source=message.destination,
-            destination=message.source,
-            octets=f"id:net-{self.taken} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode(),
-            esm_class=4,
-            tlvs=((Tag.USER_MESSAGE_REFERENCE, reference),),
-        )
-
-        def tell() -> None:
-            connection.session.ask(Command.DELIVER_SM, encode_body(told), reference, self.loop.time())
-            connection.flush()
-
-        self.loop.call_later(self.seconds, tell)
+        told = (connection, message, f"net-{self.taken}", (Tag.USER_MESSAGE_REFERENCE, reference))
+        self.loop.call_later(self.seconds, self.tell, *told)
 
 
 def test_what_a_receipt_names_while_it_waits_to_be_sent_again_is_not_sent(folder: Path) -> None:
@@ -172,16 +162,13 @@ class Copy:
     status: Status
 
 
-class DrawnPartner(CabledPartner):
+class DrawnPartner(TellingPartner):
     """It answers each copy as it is drawn, and tells what became of what it took; it knows what it was given when."""
 
     def __init__(self, loop: CabledLoop, rng: random.Random) -> None:
         super().__init__(loop)
         self.rng = rng
         self.copies: list[Copy] = []
-
-    def answered(self) -> None:
-        """Its receipts are."""
 
     def take(self, connection: Connection, request: Request, message: ShortMessage) -> None:
         self.taken += 1
@@ -193,9 +180,7 @@ class DrawnPartner(CabledPartner):
         def answer() -> None:
             connection.session.answer(request, status, MessageResponse(identity if status == Status.OK else ""))
             if status == Status.OK:
-                text = f"id:{identity} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode()
-                told = ShortMessage(source=message.destination, destination=message.source, octets=text, esm_class=4)
-                connection.session.ask(Command.DELIVER_SM, encode_body(told), identity, self.loop.time())
+                self.tell(connection, message, identity)
             connection.flush()
 
         self.loop.call_later(seconds, answer)
