@@ -4,7 +4,7 @@ Whatever comes in, in any order, is put to its household, or makes one of severa
 `stale` until somebody has gone through them.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from math import inf
 from operator import attrgetter
@@ -57,6 +57,10 @@ class OutcomePacker:
             self._kinds.append(o)
         return PackedRow(number, row.position, known, o.time, o.customer, o.device, o.promise)
 
+    def places(self, packed: bytes) -> Iterator[tuple[str, str, int]]:
+        """Stream, incarnation and position of each."""
+        return ((*self._streams[each.stream], each.position) for each in _decoder.decode(packed))
+
     def rows(self, packed: bytes) -> tuple[StoredOutcome, ...]:
         return tuple(self._taken(each) for each in _decoder.decode(packed))
 
@@ -77,7 +81,7 @@ _decoder = msgspec.msgpack.Decoder(list[PackedRow])
 class Household(msgspec.Struct, eq=False, gc=False):
     """Outcomes that hang together, and what they come to. A struct of tuples: none of the collector's business."""
 
-    packing: OutcomePacker
+    packer: OutcomePacker
     told: tuple[StoredOutcome, ...] | bytes = ()
     """As octets when nothing has come in for long."""
     count: int = 0
@@ -97,7 +101,7 @@ class Household(msgspec.Struct, eq=False, gc=False):
 
     @property
     def rows(self) -> tuple[StoredOutcome, ...]:
-        return self.packing.rows(self.told) if isinstance(self.told, bytes) else self.told
+        return self.packer.rows(self.told) if isinstance(self.told, bytes) else self.told
 
     @rows.setter
     def rows(self, rows: tuple[StoredOutcome, ...]) -> None:
@@ -105,7 +109,7 @@ class Household(msgspec.Struct, eq=False, gc=False):
 
     def pack(self) -> None:
         if not isinstance(self.told, bytes):
-            self.told = self.packing.packed(sorted(self.told, key=_place))
+            self.told = self.packer.packed(sorted(self.told, key=_place))
             self.sorted = True
 
     def add(self, rows: tuple[StoredOutcome, ...]) -> None:
@@ -129,7 +133,7 @@ class Households:
 
     def __init__(self) -> None:
         self.known: dict[Household, None] = {}
-        self._packing = OutcomePacker()
+        self._packer = OutcomePacker()
         self.stale: set[Household] = set()
         """Those to be gone through, and those that have become one with another."""
         self.rows = 0
@@ -185,7 +189,7 @@ class Households:
             if (known := _at(by, tag)) is not None:
                 household = known if household is None else self._one(household, known)
         if household is None:
-            household = Household(self._packing)
+            household = Household(self._packer)
         self._unpack(household)
         self.rows += 1
         self.known[household] = None
@@ -198,7 +202,7 @@ class Households:
 
     def put_back(self, rows: Sequence[StoredOutcome], settled: tuple[SettledPromise, ...]) -> None:
         """A household that was let go of; `settled`: what it came to then."""
-        household = Household(self._packing, settled=settled)
+        household = Household(self._packer, settled=settled)
         self.known[household] = None
         self.stale.add(household)
         self.rows += len(rows)
@@ -243,6 +247,14 @@ class Households:
         return large
 
     # How they are kept, and how they go.
+
+    def places(self) -> Iterator[tuple[str, str, int]]:
+        """Where each of their outcomes stands: stream, incarnation and position."""
+        for household in self.known:
+            if isinstance(household.told, bytes):
+                yield from self._packer.places(household.told)
+            else:
+                yield from ((row.stream, row.incarnation, row.position) for row in household.told)
 
     def pack(self, household: Household) -> None:
         """Makes octets of its outcomes, until more come in."""

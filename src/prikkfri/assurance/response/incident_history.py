@@ -91,6 +91,11 @@ class IncidentHistory:
         """How many of those taken in are in memory; `PACKED_AS_ONE` that are packed count as one."""
         return self._households.rows + self._households.packed_rows // PACKED_AS_ONE
 
+    @property
+    def live(self) -> int:
+        """How many of those taken in are in no archived household."""
+        return len(self._ahead) + self._households.rows + self._households.packed_rows
+
     # Where it stands.
 
     def do_again(self, records: Iterable[ArchiveRecord]) -> None:
@@ -129,12 +134,12 @@ class IncidentHistory:
         self, heads: Mapping[tuple[str, str], int], *, pieces: int, stands_on: bytes = NO_CHECKSUM
     ) -> HistoryCheckpoint:
         """Where it stands, having taken in all up to `heads`; `pieces`: so many were made of what was taken away."""
-        rows = chain(self._ahead, chain.from_iterable(household.rows for household in self._households.known))
+        places = chain(map(_journal_place, self._ahead), self._households.places())
         return HistoryCheckpoint(
             self.since,
             self.usual_until,
             [(stream, incarnation, position) for (stream, incarnation), position in sorted(heads.items())],
-            packed_places(_journal_place(row) for row in rows),
+            packed_places(places),
             pieces,
             stands_on,
         )
@@ -364,12 +369,15 @@ class _Rows:
 
     def __init__(self) -> None:
         self._rows: list[StoredOutcome] = []
-        self.outcomes: Sequence[Outcome] = ()
+        self.outcomes: list[Outcome] = []
 
     def add(self, rows: Iterable[StoredOutcome]) -> None:
-        if new := list(rows):
-            self._rows = sorted([*self._rows, *new], key=_place)
-            self.outcomes = [row.outcome for row in self._rows]
+        new = sorted(rows, key=_place)
+        if self._rows and new and new[0].place < self._rows[-1].place:
+            self._rows, new = [], sorted((*self._rows, *new), key=_place)
+            self.outcomes = []
+        self._rows += new
+        self.outcomes += (row.outcome for row in new)
 
     def forget(self, before: float) -> None:
         self._rows = [row for row in self._rows if row.outcome.time >= before]

@@ -22,6 +22,8 @@ from prikkfri.assurance.tally import Expectation
 FORMAT = 2
 """Of pieces and what they mean: another when others are archived, or for other reasons."""
 CHECKSUM_BYTES = 16
+PLACE_BYTES = 8
+"""Of an outcome in a checkpoint."""
 NO_CHECKSUM = b""
 """Of what goes before the first piece."""
 
