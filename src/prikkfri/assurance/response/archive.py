@@ -79,6 +79,14 @@ class KeptPromise:
     """What else was told of it before: that they joined, or that it was asked before that."""
 
     @property
+    def told(self) -> Iterable[PlacedMoment]:
+        """All that was told of it."""
+        yield PlacedMoment(self.at, self.place)
+        if self.asked_at is not None:
+            yield PlacedMoment(self.asked, self.asked_at)
+        yield from self.others
+
+    @property
     def first(self) -> float:
         """When the first thing was told of it."""
         return min((self.asked, *(each.at for each in self.others)))
@@ -109,6 +117,25 @@ class PromisesInTime:
         """By when that was known."""
         found = [SettledPromise(each.at, each.asked, each.place, kept=True) for each in self.promises]
         return sorted(found, key=lambda each: (each.at, each.asked))
+
+    def asked(self, scope: Scope) -> bool:
+        """Whether they asked in the scope."""
+        return any(
+            each.at >= scope.since and each.first < scope.until and _lies_in(each.place, scope.segments)
+            for each in self.promises
+        )
+
+    def answered(self, segments: Sequence[Segment], *, since: float) -> bool:
+        """Whether a promise of the segments was kept since then."""
+        return any(each.at >= since and _lies_in(each.place, segments) for each in self.promises)
+
+    def asking(self, steps: Sequence[str], *, since: float, until: float) -> bool:
+        """Whether something was told of them at these steps (none: at any)."""
+        return any(
+            since <= told.at < until and (not steps or told.place.get("step") in steps)
+            for each in self.promises
+            for told in each.told
+        )
 
     def tags(self, held_by: Set[str]) -> frozenset[str] | None:
         """By what it is known, whose device these customers are known to have held; None: it is not one person, or
@@ -163,6 +190,10 @@ def in_time(outcomes: Sequence[Outcome], expectations: Expectations) -> Promises
         return None
     theirs = frozenset((customers,)) - {""}
     return PromisesInTime(tuple(kept), theirs | {who}, theirs, frozenset(told))
+
+
+def _lies_in(place: Segment, segments: Sequence[Segment]) -> bool:
+    return any(segment.holds(place) for segment in segments)
 
 
 def _grace_seconds(asking: Outcome, expectations: Expectations) -> float:

@@ -40,7 +40,7 @@ from prikkfri.assurance.response.promises import Floats, OrderedPromises, Promis
 from prikkfri.assurance.response.records import NO_CHECKSUM, ArchiveRecord, HistoryCheckpoint, packed_places
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.store import StoredOutcome
-from prikkfri.assurance.tally import JOIN, asking_of, expectation, is_promise
+from prikkfri.assurance.tally import JOIN, RETURN, asking_of, expectation, is_promise
 from prikkfri.journal import Outcome
 
 AHEAD_SECONDS = 1.0
@@ -311,10 +311,9 @@ class IncidentHistory:
 
     def _moments(self, outcome: Outcome) -> Iterable[float]:
         yield outcome.time
-        if outcome.verdict != "kept":
-            yield outcome.time + expectation(outcome, self._expectations).grace_seconds
-            if outcome.step == JOIN:
-                yield outcome.time + expectation(asking_of(outcome), self._expectations).grace_seconds
+        if outcome.verdict != "kept" and outcome.step != RETURN:
+            asking = asking_of(outcome) if outcome.step == JOIN else outcome
+            yield outcome.time + expectation(asking, self._expectations).grace_seconds
 
     @property
     def acts(self) -> Sequence[Outcome]:
