@@ -407,6 +407,18 @@ def test_who_counts_on_by_itself_keeps_what_it_has_chosen() -> None:
     assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 2), 0.0) == 8
 
 
+def test_while_it_is_not_known_what_is_taken_texts_bear_another_reference_than_they_were_given() -> None:
+    known = PartReferences()
+    assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 7
+    known.move(100, until=50.0)
+    assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 2), 1.0) == 7, "it is known whose this is"
+    assert known.of("b", *SHOP_TO_ANNA, Part(200, 2, 1), 1.0) == 44
+    assert known.of("c", *SHOP_TO_ANNA, Part(65_500, 2, 1, wide=True), 1.0) == 64
+    assert known.takes(*SHOP_TO_ANNA, 9, 1.0), "our own go on elsewhere by themselves"
+    assert known.of("b", *SHOP_TO_ANNA, Part(200, 2, 2), 60.0) == 44
+    assert known.of("d", *SHOP_TO_ANNA, Part(200, 2, 1), 50.0) == 200
+
+
 def test_two_texts_of_one_sender_are_never_moved_to_one_reference() -> None:
     known = PartReferences()
     for reference in range(16):

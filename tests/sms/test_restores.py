@@ -465,7 +465,15 @@ async def test_followers_and_phones_do_not_take_what_is_new_for_what_was_lost(
         assert reached == last.position + POSITIONS_SKIPPED + 1
         found = await opened.fetch("SELECT slot, reference FROM sms_reference WHERE slot IN (5, 6, 7) ORDER BY slot")
         assert found == [(5, 135), (6, 0), (7, 127)]
+        client = await opened.bound_client()
+        part = bytes((5, 0, 3, 7, 2, 1)) + b"x"
+        assert (await client.submit(octets=part, esm_class=0x40, source="Felles"))[0] == Status.OK
+        [(chosen, borne)] = await opened.fetch("SELECT chosen, reference FROM sms_part_reference")
+        assert chosen == 7 != borne, "of parts that accounts have cut, too"
     async with house(mark_file=mark) as opened:
+        client = await opened.bound_client()
+        assert (await client.submit(octets=part, esm_class=0x40, source="Andre"))[0] == Status.OK
+        assert await opened.fetch("SELECT DISTINCT reference FROM sms_part_reference") == [(borne,)]
         assert await opened.fetch("SELECT reference FROM sms_reference WHERE slot = 5") == [(135,)]
 
 

@@ -646,6 +646,35 @@ async def test_a_receipt_for_another_number_changes_nothing_and_is_held(house: A
         await at.nothing_more_for_account(client, link)
 
 
+async def test_a_receipt_without_a_number_is_of_no_message_whose_reference_it_does_not_give_back(house: Any) -> None:
+    async with house() as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        references: list[bytes] = []
+        for identity in ("net-1", "net-2", "net-3"):
+            await client.submit()
+            request, message = await link.message()
+            references.append(message.tlv(Tag.USER_MESSAGE_REFERENCE) or b"")
+            link.take_message(request, identity)
+
+        async def tell(identity: str, reference: bytes) -> None:
+            text = f"id:{identity} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode()
+            tlvs = ((Tag.USER_MESSAGE_REFERENCE, reference),)
+            link.ask(Command.DELIVER_SM, ShortMessage(octets=text, esm_class=4, tlvs=tlvs), "receipt")
+            assert (await link.answered()).status == Status.OK
+
+        states = "SELECT state FROM sms_message ORDER BY next_hop_id"
+        await tell("net-1", b"\0\1")  # who gives ours back is not known yet: some write what they like
+        await tell("net-2", references[1])
+        await tell("net-3", references[0])  # it is another's, which another link has told
+        await at.until("SELECT state FROM sms_network_receipt", "waiting")
+        assert await at.fetch(states) == [("delivered",), ("delivered",), ("sent",)]
+        at.clock.advance(EARLY_SECONDS)
+        await at.until("SELECT state FROM sms_network_receipt", "held")
+        assert await at.fetch("SELECT reason FROM sms_network_receipt") == [("names-another-reference",)]
+        await tell("net-3", references[2])
+        await at.until("SELECT state FROM sms_message WHERE next_hop_id = 'net-3'", "delivered")
+
+
 async def test_a_row_whose_recipient_was_changed_never_leaves_the_house(house: Any) -> None:
     async with house() as at:
         client = await at.bound_client()

@@ -111,6 +111,9 @@ class MismatchReason(StrEnum):
     NO_MESSAGE = "fits-no-message"
     OTHER_NUMBER = "fits-another-number"
     """The id is known, and none of the receipt's numbers is that of the message: it is not moved by it."""
+    OTHER_REFERENCE = "names-another-reference"
+    """The id is known, no number is told, and the reference is not that of the message, on a link that gives ours back.
+    """
     SEVERAL = "fits-several"
 
 

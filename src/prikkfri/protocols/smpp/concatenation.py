@@ -8,6 +8,7 @@ import struct
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from math import inf
 from zlib import crc32
 
 import msgspec
@@ -228,6 +229,15 @@ class PartReferences:
         self._taken: dict[tuple[str, str, bool], dict[int, tuple[str, str, str, Part]]] = {}
         """By sender, recipient and width: whose each reference is."""
         self._changed: dict[tuple[str, str, str, Part], None] = {}
+        self._moved_by = 0
+        self._moved_until = -inf
+
+    def move(self, by: int, *, until: float) -> None:
+        """Texts that begin before `until` bear another reference than they were given, so much further on.
+
+        For when it is not known which are taken: those whom two senders chose alike are apart all the same.
+        """
+        self._moved_by, self._moved_until = by, until
 
     def recover(self, kept: Iterable[PartReference]) -> None:
         """`kept`: what `changed` told, of each reference the last; the one that went on last is last."""
@@ -276,7 +286,8 @@ class PartReferences:
     def _free(self, key: tuple[str, str, str, Part], part: Part, now: float) -> int:
         taken = self._taken.get((key[1], key[2], part.wide), {})
         size = 65_536 if part.wide else 256
-        for further in range(size):
+        moved_by = self._moved_by if key[0] and now < self._moved_until else 0
+        for further in range(moved_by, moved_by + size):
             reference = (part.reference + further) % size
             if not self._is_in_use(key, reference, now):
                 if (before := taken.get(reference)) is not None:

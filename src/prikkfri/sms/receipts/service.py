@@ -95,6 +95,8 @@ class Receipts:
         self._due = asyncio.Event()
         self._told_at: dict[tuple[str, str], float] = {}
         self._complaining: set[str] = set()
+        self._echoing: set[str] = set()
+        """Links that have given back the reference of a message which they have named by its id, too."""
 
     async def recover(self) -> None:
         async def work(
@@ -309,9 +311,20 @@ class Receipts:
                 self._note(settling, receipt, ReceiptMatch(message, DeliveryState.IN_DOUBT, now, Match(message, None)))
                 return None
         if isinstance(found, ReceiptMatch):
+            if self._is_anothers(receipt, found):
+                return MismatchReason.OTHER_REFERENCE
             await self._fit(tx, settling, receipt, found, now)
             return None
         return found
+
+    def _is_anothers(self, receipt: NetworkReceipt, found: ReceiptMatch) -> bool:
+        """Whether a receipt that says no number fits by its id, and its reference says that it is about another."""
+        if receipt.reference == NO_REFERENCE:
+            return False
+        if is_named(receipt, found):
+            self._echoing.add(receipt.link)
+            return False
+        return receipt.link in self._echoing and not (receipt.source or receipt.destination)
 
     async def _fit(
         self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, found: ReceiptMatch, now: float

@@ -7,10 +7,11 @@ written in a thread, at most once a look; what was committed after the last one 
 import asyncio
 from contextlib import suppress
 from functools import partial
+from zlib import crc32
 
 from prikkfri.errors import FencedOut, StorageError
 from prikkfri.journal import Point
-from prikkfri.protocols.smpp.concatenation import REFERENCES
+from prikkfri.protocols.smpp.concatenation import REFERENCES, TEXT_SECONDS_MAX
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
 from prikkfri.sms.lifecycle import DeliveryState
@@ -78,6 +79,9 @@ class Restores:
             shared.holds = True
             log.critical("%s", trouble(self._newest))
         if self._newest is not None:
+            # What the lost history has chosen for parts is still at the phones; another each time, and never none.
+            moved_by = 1 + crc32(self._newest.line.encode()) % (REFERENCES - 1)
+            shared.part_references.move(moved_by, until=self._newest.noticed_at + TEXT_SECONDS_MAX)
             shared.counters.restored = await shared.database.read(store.accepted)
         self._noticed = True
         await self.mark()
