@@ -51,7 +51,8 @@ class IncidentRegister:
         """Contacts that have been stored, and that the watch has not taken yet."""
         self.acting = asyncio.Lock()
         self.erasures = 0
-        """Customers erased since the start: a look that began before one would write their names again."""
+        """Goes up before a customer is erased and once more after it: a look that began before either would write their
+        names again."""
 
     async def recover(self) -> None:
         """Knows again what is stored. Raises `StorageError`."""
@@ -139,8 +140,7 @@ class IncidentRegister:
             self.erasures += 1  # before it: nobody may write meanwhile what is erased
             done = await erase()
             incidents = touched(done)
-            if incidents is None:
-                self.erasures -= 1
+            self.erasures += 1 if incidents is not None else -1
             for identifier in incidents or ():
                 self.lists.pop(identifier, None)
             return done
