@@ -1,6 +1,6 @@
 """An evening of an operator's size through incident response: how long one look takes, and what it holds up.
 
-    python benchmarks/evening.py [--people 50000] [--minutes 3]
+    python benchmarks/evening.py [--people 50000] [--minutes 3] [--by plain]
 
 Sign-in answers nobody for some minutes while people come at an even rate, after ten ordinary minutes of the same.
 Outcomes go through the same store, detection, placing and list as those of a real evening (SQLite in a temporary
@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from journeys import Entrance, journey
+
 from prikkfri.assurance import store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.surroundings import Surroundings
@@ -38,14 +40,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--people", type=int, default=50_000, help="who come while sign-in answers nobody")
     arguments.add_argument("--minutes", type=int, default=3, help="for which it answers nobody")
+    arguments.add_argument("--by", choices=("at-once", "plain"), default="at-once", help="how people come in")
     chosen = arguments.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f} before")
     with tempfile.TemporaryDirectory(prefix="pf-evening-") as folder:
-        asyncio.run(evening(Path(folder), chosen.people, chosen.minutes))
+        asyncio.run(evening(Path(folder), chosen.people, chosen.minutes, chosen.by))
 
 
-async def evening(folder: Path, people: int, minutes: int) -> None:
+async def evening(folder: Path, people: int, minutes: int, by: Entrance) -> None:
     clock = ManualClock(1_700_000_000.0)
     database = await open_database(Location(folder), "assurance")
     remedy = Remedy(name="kick-off", service="television", tiers=(Tier(from_minutes=0.0, amount=4_900),))
@@ -60,7 +63,7 @@ async def evening(folder: Path, people: int, minutes: int) -> None:
     held_up: list[float] = []
     taken = 0
     beating = asyncio.create_task(beat(held_up))
-    async for outcomes in seconds(clock, until=end + 150, fault=fault, end=end, per_second=per_second):
+    async for outcomes in seconds(clock, until=end + 150, fault=fault, end=end, per_second=per_second, by=by):
         page = Page("i", taken + 1, taken + len(outcomes), outcomes, taken + len(outcomes), 0, 0)
         taken += len(outcomes)
         await database.write(lambda t, page=page: store.add_outcomes(t, "signin", page, clock.now()))  # type: ignore[misc]
@@ -96,20 +99,22 @@ async def report(
 
 
 async def seconds(
-    clock: ManualClock, *, until: float, fault: float, end: float, per_second: int
+    clock: ManualClock, *, until: float, fault: float, end: float, per_second: int, by: Entrance
 ) -> AsyncIterator[list[Outcome]]:
     """The outcomes of each second: everybody asks at the door; while the fault lasts nobody is answered."""
-    number = 0
+    number, later = 0, list[Outcome]()
     while clock.now() < until:
-        outcomes = []
+        outcomes = list[Outcome]()
         for index in range(per_second):
             number += 1
-            at = clock.now() + index / per_second
-            asked = {"service": "television", "step": "sign-in", "device": f"d-{number:022d}", "promise": f"p-{number}"}
-            outcomes.append(Outcome(time=at, layer="door", verdict="asked", **asked))  # type: ignore[arg-type]
-            if not fault <= clock.now() < end:
-                kept = {**asked, "customer": f"s-{number}", "dimensions": {"client": "phone"}}
-                outcomes.append(Outcome(time=at + 0.1, layer="signin", verdict="kept", **kept))  # type: ignore[arg-type]
+            at, failing = clock.now() + index / per_second, fault <= clock.now() < end
+            known = {"device": f"d-{number:022d}", "promise": f"p-{number}", "customer": f"s-{number}"}
+            told = journey(at, by=by, answered_after=None if failing else 0.1, dimensions={"client": "phone"}, **known)
+            outcomes += [each for each in told if each.time < clock.now() + 1]
+            later += [each for each in told if each.time >= clock.now() + 1]
+        due = [each for each in later if each.time < clock.now() + 1]
+        later = [each for each in later if each.time >= clock.now() + 1]
+        outcomes += due
         yield outcomes
 
 

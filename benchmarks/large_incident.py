@@ -1,6 +1,6 @@
 """An incident of an operator's whole evening: what assurance needs to know of it again after a restart, and to go on.
 
-    python benchmarks/large_incident.py [--outcomes 1000000] [--hit 10000] [--live 60000]
+    python benchmarks/large_incident.py [--outcomes 1000000] [--hit 10000] [--live 60000] [--by line]
 
 People sign in at an even rate for twenty minutes, from some clients and regions. From the middle on nobody is answered
 in one region, up to the number who are to be hit. All of it is stored as assurance stores it (SQLite in a temporary
@@ -22,7 +22,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
+
+from journeys import Entrance, journey
 
 from prikkfri.assurance import store
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
@@ -58,6 +60,7 @@ class Evening:
 
     per_second: int
     hit_most: int
+    by: Entrance
     hit: int = 0
 
     def of(self, number: int) -> list[Outcome]:
@@ -65,24 +68,23 @@ class Evening:
         region = REGIONS[number % len(REGIONS)]
         failing = at >= FAULT and region == HIT_REGION and self.hit < self.hit_most
         self.hit += failing
-        return of_person(number, at, region, answered=not failing)
+        return of_person(number, at, region, answered=not failing, by=self.by)
 
 
-def of_person(number: int, at: float, region: str, *, answered: bool, name: str = "") -> list[Outcome]:
-    asked = {"service": "television", "step": "sign-in", "device": f"d-{number:022d}", "promise": f"p-{number}{name}"}
+def of_person(
+    number: int, at: float, region: str, *, answered: bool, by: Entrance = "at-once", name: str = ""
+) -> list[Outcome]:
+    known = {"device": f"d-{number:022d}", "promise": f"p-{number}{name}", "customer": f"s-{number}"}
     dimensions = {"client": CLIENTS[number % len(CLIENTS)], "region": region}
+    told = journey(at, by=by, answered_after=0.1 if answered else None, dimensions=dimensions, **known)
     if not answered:
-        return [
+        told.append(
             Outcome(
-                time=at, layer="signin", verdict="broken", reason="overloaded", dimensions=dimensions,
-                customer=f"s-{number}", **asked,
+                time=at, service="television", step="sign-in", layer="signin", verdict="broken", reason="overloaded",
+                dimensions=dimensions, **known,
             )  # type: ignore[arg-type]
-        ]  # fmt: skip
-    kept = {**asked, "customer": f"s-{number}", "dimensions": dimensions}
-    return [
-        Outcome(time=at, layer="door", verdict="asked", **asked),  # type: ignore[arg-type]
-        Outcome(time=at + 0.1, layer="signin", verdict="kept", **kept),  # type: ignore[arg-type]
-    ]
+        )  # fmt: skip
+    return told
 
 
 def main() -> None:
@@ -90,17 +92,19 @@ def main() -> None:
     arguments.add_argument("--outcomes", type=int, default=1_000_000)
     arguments.add_argument("--hit", type=int, default=10_000, help="at the most; a fortieth of all who come")
     arguments.add_argument("--live", type=int, default=TIMING.live_outcomes_max)
+    arguments.add_argument("--by", choices=get_args(Entrance), default="at-once", help="how people come in")
     chosen = arguments.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f} before", flush=True)
     with tempfile.TemporaryDirectory(prefix="pf-large-") as folder:
-        asyncio.run(large(Path(folder), chosen.outcomes, chosen.hit, chosen.live))
+        asyncio.run(large(Path(folder), chosen.outcomes, chosen.hit, chosen.live, chosen.by))
 
 
-async def large(folder: Path, outcomes: int, hit: int, live: int) -> None:
-    clock = ManualClock(BEGAN + SECONDS + 100.0)
+async def large(folder: Path, outcomes: int, hit: int, live: int, by: Entrance) -> None:
+    clock = ManualClock(BEGAN + SECONDS + 400.0)  # nobody waits any more
     database = await open_database(Location(folder), "assurance")
-    people = Evening(max((outcomes + hit) // 2 // SECONDS, 1), hit)
+    each = len(of_person(0, BEGAN, REGIONS[0], answered=True, by=by))
+    people = Evening(max(outcomes // each // SECONDS, 1), hit, by)
     stored, spent = 0, time.process_time()
     new: list[Outcome] = []
     for number in range(people.per_second * SECONDS):
@@ -140,7 +144,9 @@ async def large(folder: Path, outcomes: int, hit: int, live: int) -> None:
         fresh = []
         for index in range(people.per_second):
             number = index if index % 2 else 10**9 + int(clock.now()) * people.per_second + index
-            fresh += of_person(number, clock.now() - 0.5, REGIONS[index % 7], answered=True, name=f"-{clock.now()}")
+            fresh += of_person(
+                number, clock.now() - 0.5, REGIONS[index % 7], answered=True, by=by, name=f"-{clock.now()}"
+            )
         stored += await take(database, stored, fresh, clock.now())
         seen = await timed(name, look)
     seen = await timed("with nothing new", look)

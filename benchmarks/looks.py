@@ -69,7 +69,7 @@ async def looks(folder: Path, outcomes: int, kept: int) -> None:
     stored = 0
     new: list[Outcome] = []
     spent = time.process_time()
-    async for each in evening.seconds(clock, until=end, fault=fault, end=end, per_second=per_second):
+    async for each in evening.seconds(clock, until=end, fault=fault, end=end, per_second=per_second, by="plain"):
         new += each
         clock.advance(1)
         if len(new) >= 2_000 or clock.now() >= end - 3:

@@ -16,7 +16,7 @@ from resuming import add_options, go_on
 
 from prikkfri.simulation.messages.many import Judgement, each_of, result, worlds
 
-AT_ONCE = 8
+AT_ONCE = 48
 """Worlds between two looks at the clock."""
 
 

@@ -79,7 +79,7 @@ async def test_whenever_it_is_killed_it_says_what_one_from_nothing_says(
         register = IncidentRegister(shaken, clock=clock, timing=timing, changed=lambda: None)
         return Histories(shaken, register, expectations=GRACE, timing=timing)
 
-    alarm = Alarm("share", SEGMENTS[0][0], BEGAN + 20, BEGAN, 0.005, 1.0, 40.0, 30.0, 25.0)
+    alarm = Alarm("share", SEGMENTS["television"][0][0], BEGAN + 20, BEGAN, 0.005, 1.0, 40.0, 30.0, 25.0)
     incident = open_incident("i", alarm, BEGAN + evaluation.BEFORE_SECONDS)
     histories, now, began = begun(), BEGAN, BEGAN - 60
     while now < BEGAN + LASTS / 2:
@@ -98,7 +98,7 @@ async def test_whenever_it_is_killed_it_says_what_one_from_nothing_says(
                 histories = begun()
             continue
         whole = from_nothing(told, began, now)
-        same(history, whole, Scope(lot.choice(SEGMENTS), BEGAN + lot.choice((-3.0, 8.0)), now))
+        same(history, whole, Scope(lot.choice(SEGMENTS["television"]), BEGAN + lot.choice((-3.0, 8.0)), now))
         stored += bool(await _stored(database))
         again += restarted and known > 1 and len(taken) - before < len(told.rows)
     assert stored and again and shaken.shakes

@@ -346,6 +346,15 @@ def test_receipts_that_were_taken_after_the_snapshot_are_forgotten_with_it() -> 
     assert book.heard == {("nord", ANNA, "1")}
 
 
+def test_of_a_receipt_whose_answer_was_on_its_way_when_a_snapshot_was_restored_the_centre_knows_nothing() -> None:
+    book = Book({})
+    restored, sent_after = book.snapshot(), book.restores
+    restored()
+    book.hear([("nord", ANNA, "1")], restores=sent_after)
+    book.hear([("nord", ANNA, "2")], restores=book.restores)
+    assert book.heard == {("nord", ANNA, "2")}
+
+
 def test_ids_of_a_link_whose_receipts_say_no_number_are_alike_whoever_they_are_for() -> None:
     message = written(1)
     for nameless, known in ((frozenset(), False), (frozenset({"nord"}), True)):

@@ -37,7 +37,7 @@ class _Figures(Generic[T]):
         self.key = None  # should anything fail, it is not known what is counted: all are asked again
         changed = []
         for household in self.stale:
-            before, now = self.of.get(household), ask(household) if household.rows else None
+            before, now = self.of.get(household), ask(household) if household.count else None
             if now != before:
                 changed.append((household, before, now))
         # Of two that became one, one may say now what the other said before.

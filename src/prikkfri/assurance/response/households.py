@@ -4,10 +4,11 @@ Whatever comes in, in any order, is put to its household, or makes one of severa
 `stale` until somebody has gone through them.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from math import inf
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,10 +22,70 @@ HolderRow = tuple[str, str, float, float]
 _place = attrgetter("place")
 
 
+class PackedRow(NamedTuple):
+    """An outcome, without what a great many others say alike."""
+
+    stream: int
+    position: int
+    kind: int
+    time: float
+    customer: str
+    device: str
+    promise: str
+
+
+class OutcomePacker:
+    """Outcomes as octets, a tenth of what they are as objects; what many say alike is kept once, and has a number."""
+
+    def __init__(self) -> None:
+        self._streams: list[tuple[str, str]] = []
+        self._stream_numbers: dict[tuple[str, str], int] = {}
+        self._kinds: list[Outcome] = []
+        self._kind_numbers: dict[tuple[object, ...], int] = {}
+
+    def packed(self, rows: Iterable[StoredOutcome]) -> bytes:
+        return _encoder.encode([self._row(each) for each in rows])
+
+    def _row(self, row: StoredOutcome) -> PackedRow:
+        o, stream = row.outcome, (row.stream, row.incarnation)
+        if (number := self._stream_numbers.get(stream)) is None:
+            number = self._stream_numbers[stream] = len(self._streams)
+            self._streams.append(stream)
+        kind = (o.service, o.step, o.layer, o.verdict, o.reason, o.observed, *o.dimensions.items())
+        if (known := self._kind_numbers.get(kind)) is None:
+            known = self._kind_numbers[kind] = len(self._kinds)
+            self._kinds.append(o)
+        return PackedRow(number, row.position, known, o.time, o.customer, o.device, o.promise)
+
+    def places(self, packed: bytes) -> Iterator[tuple[str, str, int]]:
+        """Stream, incarnation and position of each."""
+        return ((*self._streams[each.stream], each.position) for each in _decoder.decode(packed))
+
+    def rows(self, packed: bytes) -> tuple[StoredOutcome, ...]:
+        return tuple(self._taken(each) for each in _decoder.decode(packed))
+
+    def _taken(self, row: PackedRow) -> StoredOutcome:
+        like, (stream, incarnation) = self._kinds[row.kind], self._streams[row.stream]
+        outcome = Outcome(
+            time=row.time, service=like.service, step=like.step, layer=like.layer, verdict=like.verdict,
+            reason=like.reason, customer=row.customer, device=row.device, promise=row.promise,
+            observed=like.observed, dimensions=like.dimensions,
+        )  # fmt: skip
+        return StoredOutcome(stream, row.position, outcome, incarnation)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[PackedRow])
+
+
 class Household(msgspec.Struct, eq=False, gc=False):
     """Outcomes that hang together, and what they come to. A struct of tuples: none of the collector's business."""
 
-    rows: tuple[StoredOutcome, ...] = ()
+    packer: OutcomePacker
+    told: tuple[StoredOutcome, ...] | bytes = ()
+    """As octets when nothing has come in for long."""
+    count: int = 0
+    """So many outcomes."""
     into: "Household | None" = None
     """The one that it has become one with: it is itself no more."""
     sorted: bool = True
@@ -34,11 +95,29 @@ class Household(msgspec.Struct, eq=False, gc=False):
     ended_at: float = -inf
     """The last moment that they speak of: the last outcome, or the end of a grace time."""
 
+    @property
+    def packed(self) -> bool:
+        return isinstance(self.told, bytes)
+
+    @property
+    def rows(self) -> tuple[StoredOutcome, ...]:
+        return self.packer.rows(self.told) if isinstance(self.told, bytes) else self.told
+
+    @rows.setter
+    def rows(self, rows: tuple[StoredOutcome, ...]) -> None:
+        self.told, self.count = rows, len(rows)
+
+    def pack(self) -> None:
+        if not isinstance(self.told, bytes):
+            self.told = self.packer.packed(sorted(self.told, key=_place))
+            self.sorted = True
+
     def add(self, rows: tuple[StoredOutcome, ...]) -> None:
+        known = self.rows
         # As a rule what comes is younger than what is there.
-        in_turn = len(rows) == 1 and (not self.rows or self.rows[-1].outcome.time < rows[0].outcome.time)
+        in_turn = len(rows) == 1 and (not known or known[-1].outcome.time < rows[0].outcome.time)
         self.sorted = self.sorted and in_turn
-        self.rows += rows
+        self.rows = known + rows
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -54,10 +133,13 @@ class Households:
 
     def __init__(self) -> None:
         self.known: dict[Household, None] = {}
+        self._packer = OutcomePacker()
         self.stale: set[Household] = set()
         """Those to be gone through, and those that have become one with another."""
         self.rows = 0
-        """How many outcomes they have."""
+        """How many outcomes they have that are objects ..."""
+        self.packed_rows = 0
+        """... and how many that are packed."""
         self._by_promise: dict[str, Household] = {}
         self._by_device: dict[str, Household] = {}
         self._by_customer: dict[str, Household] = {}
@@ -107,7 +189,8 @@ class Households:
             if (known := _at(by, tag)) is not None:
                 household = known if household is None else self._one(household, known)
         if household is None:
-            household = Household()
+            household = Household(self._packer)
+        self._unpack(household)
         self.rows += 1
         self.known[household] = None
         household.add((row,))
@@ -119,7 +202,7 @@ class Households:
 
     def put_back(self, rows: Sequence[StoredOutcome], settled: tuple[SettledPromise, ...]) -> None:
         """A household that was let go of; `settled`: what it came to then."""
-        household = Household(settled=settled)
+        household = Household(self._packer, settled=settled)
         self.known[household] = None
         self.stale.add(household)
         self.rows += len(rows)
@@ -153,7 +236,9 @@ class Households:
         """Two households as one."""
         if a is b:
             return a
-        large, small = (a, b) if len(a.rows) >= len(b.rows) else (b, a)
+        large, small = (a, b) if a.count >= b.count else (b, a)
+        self._unpack(large)
+        self._unpack(small)
         small.into = large
         large.add(small.rows)
         small.rows = ()
@@ -161,7 +246,28 @@ class Households:
         self.stale |= {large, small}
         return large
 
-    # How they go.
+    # How they are kept, and how they go.
+
+    def places(self) -> Iterator[tuple[str, str, int]]:
+        """Where each of their outcomes stands: stream, incarnation and position."""
+        for household in self.known:
+            if isinstance(household.told, bytes):
+                yield from self._packer.places(household.told)
+            else:
+                yield from ((row.stream, row.incarnation, row.position) for row in household.told)
+
+    def pack(self, household: Household) -> None:
+        """Makes octets of its outcomes, until more come in."""
+        if not household.packed:
+            household.pack()
+            self.rows -= household.count
+            self.packed_rows += household.count
+
+    def _unpack(self, household: Household) -> None:
+        if household.packed:
+            household.rows = household.rows
+            self.rows += household.count
+            self.packed_rows -= household.count
 
     def forget(self, since: float) -> None:
         """Forgets what was told for a time before that."""
@@ -170,6 +276,7 @@ class Households:
                 self._forget(household, since)
 
     def _forget(self, household: Household, since: float) -> None:
+        self._unpack(household)
         old = [row.outcome for row in household.rows if row.outcome.time < since]
         household.rows = tuple(row for row in household.rows if row.outcome.time >= since)
         self.rows -= len(old)
@@ -190,6 +297,7 @@ class Households:
 
     def release(self, household: Household, tags: Iterable[str]) -> None:
         """Lets go of one that is known by these tags."""
+        self._unpack(household)
         for tag in tags:
             for by in (self._by_promise, self._by_device, self._by_customer):
                 if _at(by, tag) is household:

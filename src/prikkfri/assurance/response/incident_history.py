@@ -8,7 +8,7 @@ and corrected by the change of each (`figures.py`). The place of an incident and
 household; where they move, all are gone through once.
 
 Where there are many, those of whom nothing else is to be asked than that they got it in time go into the archive
-(`archive.py`), and come back when more is told of them.
+(`archive.py`), and come back when more is told of them. The outcomes of the others are packed.
 """
 
 from array import array
@@ -28,7 +28,9 @@ from prikkfri.assurance.response.archive import (
     ArchivedHousehold,
     HouseholdArchive,
     JournalPlace,
+    PlacedMoment,
     archivable,
+    is_unnamed,
     tags_of,
 )
 from prikkfri.assurance.response.assessing import Expectations
@@ -36,13 +38,16 @@ from prikkfri.assurance.response.figures import HouseholdFigures
 from prikkfri.assurance.response.households import HolderRow, Household, Households
 from prikkfri.assurance.response.promises import Floats, OrderedPromises, PromiseColumns, SettledPromise
 from prikkfri.assurance.response.records import NO_CHECKSUM, ArchiveRecord, HistoryCheckpoint, packed_places
-from prikkfri.assurance.segments import Segment
+from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.store import StoredOutcome
 from prikkfri.assurance.tally import JOIN, asking_of, expectation, is_promise
 from prikkfri.journal import Outcome
 
 AHEAD_SECONDS = 1.0
 """What is told for a later moment than so far ahead is not yet taken in."""
+
+PACKED_AS_ONE = 4
+"""So many packed outcomes take about as much memory as one that is not."""
 
 CROWD_STEPS = frozenset(STEPS.values())
 
@@ -56,8 +61,8 @@ class IncidentHistory:
     def __init__(self, *, since: float, usual_until: float, expectations: Expectations, live_max: float = inf) -> None:
         """Outcomes from `since` on are taken in; crowds and viewers are of the time before `usual_until`.
 
-        When more than `live_max` outcomes are in memory, households go into the archive, those first that have been
-        quiet for longest.
+        When more than `live_max` outcomes are in memory as objects, households go into the archive or are packed,
+        those first that have been quiet for longest.
         """
         self.since = since
         self.usual_until = usual_until
@@ -72,7 +77,7 @@ class IncidentHistory:
         self._expectations = expectations
         self._households = Households()
         self._ahead: list[StoredOutcome] = []
-        """Told for a moment that has not come."""
+        """PlacedMoment for a moment that has not come."""
         self._changes: list[tuple[float, int, Household]] = []
         """A heap of when each changes by itself."""
         self._number = 0
@@ -83,8 +88,13 @@ class IncidentHistory:
 
     @property
     def rows(self) -> int:
-        """How many of those taken in are in memory."""
-        return self._households.rows
+        """How many of those taken in are in memory; `PACKED_AS_ONE` that are packed count as one."""
+        return self._households.rows + self._households.packed_rows // PACKED_AS_ONE
+
+    @property
+    def live(self) -> int:
+        """How many of those taken in are in no archived household."""
+        return len(self._ahead) + self._households.rows + self._households.packed_rows
 
     # Where it stands.
 
@@ -124,12 +134,12 @@ class IncidentHistory:
         self, heads: Mapping[tuple[str, str], int], *, pieces: int, stands_on: bytes = NO_CHECKSUM
     ) -> HistoryCheckpoint:
         """Where it stands, having taken in all up to `heads`; `pieces`: so many were made of what was taken away."""
-        rows = chain(self._ahead, chain.from_iterable(household.rows for household in self._households.known))
+        places = chain(map(_journal_place, self._ahead), self._households.places())
         return HistoryCheckpoint(
             self.since,
             self.usual_until,
             [(stream, incarnation, position) for (stream, incarnation), position in sorted(heads.items())],
-            packed_places(_journal_place(row) for row in rows),
+            packed_places(places),
             pieces,
             stands_on,
         )
@@ -178,7 +188,7 @@ class IncidentHistory:
             if row.outcome.time >= self.since and place not in waiting:
                 by_name.setdefault(_name(row), []).append(row)
         for number, place in self._recalled.items():
-            settled = tuple(promise.settled for promise in self._archive.take(number))
+            settled = self._archive.take(number)
             self._households.put_back(by_name.pop(known[place], []) if place in known else [], settled)
         self._recalled = {}
 
@@ -196,8 +206,7 @@ class IncidentHistory:
             for known in (self._acts, self._routes, self._crowds, self._viewers):
                 known.forget(since)
             if self._archive:
-                were, are = self._archive.forget(since)
-                self._promises.replace([each.settled for each in were], [each.settled for each in are])
+                self._promises.replace(self._archive.forget(since), ())
         self.since = since
 
     def advance(self, now: float) -> None:
@@ -218,21 +227,31 @@ class IncidentHistory:
             if household.changes_at == at:
                 self._households.stale.add(household)
         self._settle()
-        if self.rows > self._live_max:
+        if self._households.rows > self._live_max:
             self._put_away()
 
     def _put_away(self) -> None:
-        """Archives households until no more than half of what there is room for is in memory, or none can be."""
-        found = []
+        """Archives households, and packs those that cannot be, until half of what there is room for is free."""
+        found, unnamed = list[ArchivedHousehold](), list[PlacedMoment]()
         for household in list(self._quiet):
-            if self.rows <= self._live_max / 2:
+            if self._households.rows <= self._live_max / 2:
                 break
             del self._quiet[household]
-            if household.into is None and (archived := self._archived(household)) is not None:
+            if household.into is not None:
+                continue
+            tags: frozenset[str] = frozenset()
+            if is_unnamed(household.outcomes) and household.outcomes[0].time <= self.now:
+                [kept] = household.outcomes
+                unnamed.append(PlacedMoment(kept.time, segment_of(kept)))
+            elif (archived := self._archived(household)) is not None:
                 found.append(archived)
-                self._figures.drop(household)
-                self._households.release(household, archived.tags)
-        self._archive.put(found)
+                tags = archived.tags
+            else:
+                self._households.pack(household)
+                continue
+            self._figures.drop(household)
+            self._households.release(household, tags)
+        self._archive.put(found, unnamed)
 
     def _archived(self, household: Household) -> ArchivedHousehold | None:
         held_by = {customer for _, customer, _, _ in self._households.held(household)}
@@ -270,7 +289,7 @@ class IncidentHistory:
             self._wait_for(household, outcomes)
             self._figures.change(household)
             self._quiet.pop(household, None)
-            if household.rows:
+            if household.count:
                 self._quiet[household] = None
             else:
                 self._households.known.pop(household, None)
@@ -350,12 +369,15 @@ class _Rows:
 
     def __init__(self) -> None:
         self._rows: list[StoredOutcome] = []
-        self.outcomes: Sequence[Outcome] = ()
+        self.outcomes: list[Outcome] = []
 
     def add(self, rows: Iterable[StoredOutcome]) -> None:
-        if new := list(rows):
-            self._rows = sorted([*self._rows, *new], key=_place)
-            self.outcomes = [row.outcome for row in self._rows]
+        new = sorted(rows, key=_place)
+        if self._rows and new and new[0].place < self._rows[-1].place:
+            self._rows, new = [], sorted((*self._rows, *new), key=_place)
+            self.outcomes = []
+        self._rows += new
+        self.outcomes += (row.outcome for row in new)
 
     def forget(self, before: float) -> None:
         self._rows = [row for row in self._rows if row.outcome.time >= before]

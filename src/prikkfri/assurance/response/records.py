@@ -19,30 +19,36 @@ import numpy.typing as npt
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
 
-FORMAT = 1
+FORMAT = 2
 """Of pieces and what they mean: another when others are archived, or for other reasons."""
 CHECKSUM_BYTES = 16
+PLACE_BYTES = 8
+"""Of an outcome in a checkpoint."""
 NO_CHECKSUM = b""
 """Of what goes before the first piece."""
 
 _COLUMNS: Mapping[str, str] = {
     "numbers": "<i4",
-    "promises": "<i2",
+    "rows": "<i2",
     "stream": "<i2",
     "position": "<i8",
     "tags": "<u2",
     "hashes": "<u4",
     "at": "<f8",
     "asked": "<f8",
+    "first": "<f8",
     "place": "<i4",
     "asked_at": "<i4",
+    "unnamed_at": "<f8",
+    "unnamed_place": "<i4",
 }
-_OF_HOUSEHOLDS = ("numbers", "promises", "stream", "position", "tags")
-_OF_PROMISES = ("at", "asked", "place", "asked_at")
+_OF_HOUSEHOLDS = ("numbers", "rows", "stream", "position", "tags")
+_OF_ROWS = ("at", "asked", "first", "place", "asked_at")
 
 
 class PutRecord(msgspec.Struct, frozen=True, tag="put", eq=False):
-    """Households were put in: columns of theirs, of their promises and of their tags, one household after the other."""
+    """Households were put in: columns of theirs, of their rows and of their tags, one household after the other; and
+    what was kept and names nobody."""
 
     places: list[list[tuple[str, str]]]
     """Those that no household before lay in."""
@@ -66,15 +72,17 @@ class PutRecord(msgspec.Struct, frozen=True, tag="put", eq=False):
     def check(self, *, places: int, streams: int) -> None:
         """Raises `ValueError` when it does not fit an archive that knows so many places and streams, or itself."""
         places, streams = places + len(self.places), streams + len(self.streams)
-        households, promises = len(self["numbers"]), len(self["at"])
+        households, rows = len(self["numbers"]), len(self["at"])
         if (
             any(len(self[name]) != households for name in _OF_HOUSEHOLDS)
-            or any(len(self[name]) != promises for name in _OF_PROMISES)
-            or (int(self["promises"].sum()), int(self["tags"].sum())) != (promises, len(self["hashes"]))
+            or any(len(self[name]) != rows for name in _OF_ROWS)
+            or (int(self["rows"].sum()), int(self["tags"].sum())) != (rows, len(self["hashes"]))
             or not _within(self["stream"], 0, streams)
-            or not _within(self["place"], 0, places)
+            or not _within(self["place"], -1, places)
             or not _within(self["asked_at"], -1, places)
-            or not _within(self["promises"], 1, promises + 1)
+            or not _within(self["rows"], 1, rows + 1)
+            or len(self["unnamed_at"]) != len(self["unnamed_place"])
+            or not _within(self["unnamed_place"], 0, places)
         ):
             raise ValueError("columns that do not fit each other")
 

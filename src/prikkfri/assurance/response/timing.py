@@ -15,7 +15,7 @@ class Timing:
     kept_outcomes_max: int = 300_000
     """So many are kept in memory from one look to the next, of all incidents; what has more is gone through anew."""
     live_outcomes_max: int = 60_000
-    """Of an incident that has more, those to whom everything was answered in time are archived."""
+    """Of an incident that has more, those to whom everything was answered in time are archived, others packed."""
     piece_bytes_min: int = 500_000
     """What has been archived is stored when it comes to so much: some 20,000 outcomes, which a restart reads again."""
     pieces_bytes_max: int = 500_000_000

@@ -4,7 +4,7 @@ It reads the octets on the wire (`wire`), and shares no code with the centre.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -59,6 +59,8 @@ class Book:
     """A message, or a part of one, that came to somebody else. There is to be none."""
     torn: list[str] = field(default_factory=list)
     """A text that is not what was written."""
+    restores: int = 0
+    """So many snapshots were restored."""
     forgotten: set[Piece] = field(default_factory=set)
     """Accepted after a snapshot that was restored."""
     held: bool = False
@@ -110,8 +112,17 @@ class Book:
             self.forgotten |= set(self.accepted) - accepted
             self.heard &= heard
             self.held = True
+            self.restores += 1
 
         return restored
+
+    def hear(self, receipt: Iterable[tuple[str, str, str]], *, restores: int) -> None:
+        """The centre has said that it has taken a receipt, which was sent to it after so many restores.
+
+        What it has said of one from before the last is on its way still: of that it knows nothing any more.
+        """
+        if restores == self.restores:
+            self.heard.update(receipt)
 
     def _leaves(self, pipe: Pipe, sequence: int, body: bytes) -> None:
         seen = _seen(body)

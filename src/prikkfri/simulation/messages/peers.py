@@ -169,6 +169,8 @@ class Report(OutgoingPdu):
     """A receipt, and by which link, number and ids it tells of its message."""
 
     keys: Sequence[tuple[str, str, str]] = ()
+    restores: int = 0
+    """So many snapshots had been restored when it was sent."""
 
 
 class Partner(PartnerNetwork):
@@ -278,11 +280,12 @@ class Partner(PartnerNetwork):
             later += self._chance.uniform(0.0, 5.0)
 
     def enqueue(self, outgoing: OutgoingPdu) -> None:
-        super().enqueue(Report(outgoing.body, keys=self._telling) if self._telling else outgoing)
+        keys, restores = self._telling, self._book.restores
+        super().enqueue(Report(outgoing.body, keys=keys, restores=restores) if keys else outgoing)
 
     def _handle(self, connection: Connection, event: object) -> None:
         if isinstance(event, PeerResponse) and isinstance(event.context, Report) and event.status == Status.OK:
-            self._book.heard.update(event.context.keys)
+            self._book.hear(event.context.keys, restores=event.context.restores)
         if isinstance(event, PeerResponse) and isinstance(event.context, Mail) and event.status in _FOR_NOW:
             self.enqueue(event.context)
         else:

@@ -20,7 +20,14 @@ from prikkfri.assurance.response.archive import JournalPlace
 from prikkfri.assurance.response.histories.store import HistoryStore, StoredPieces, save_checkpoint, save_piece
 from prikkfri.assurance.response.history import History, OutcomeHistory
 from prikkfri.assurance.response.incident_history import AHEAD_SECONDS, IncidentHistory
-from prikkfri.assurance.response.records import HistoryCheckpoint, checkpoint_bytes, checksum, format_of, piece_of
+from prikkfri.assurance.response.records import (
+    PLACE_BYTES,
+    HistoryCheckpoint,
+    checkpoint_bytes,
+    checksum,
+    format_of,
+    piece_of,
+)
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.store import StoredOutcome
@@ -130,7 +137,8 @@ class Histories:
     async def _keep_pieces(self, kept: _Kept, incident: Incident, *, stands: bool = False) -> None:
         """Stores what has been archived, when that comes to a piece; `stands`: it has taken in all up to its heads."""
         history, stored, register = kept.history, kept.stored, self._register
-        due = history.recorded_bytes >= self._timing.piece_bytes_min
+        # Where it stands is written with each: what of it grows with those who are not archived is to be no more.
+        due = history.recorded_bytes >= max(self._timing.piece_bytes_min, PLACE_BYTES * history.live)
         if not due and (not stands or kept.stands):
             return
         content = await asyncio.to_thread(piece_of, history.take_records())
