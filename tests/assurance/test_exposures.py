@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from query_plans import instructions
+from query_plans import instructions, rows_read
 
 from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
@@ -393,31 +393,42 @@ def replace_customer(outcomes: list[Outcome], customer: str) -> list[Outcome]:
     return [structs.replace(outcome, customer=customer) for outcome in outcomes]
 
 
+def messages_with_canaries(size: int) -> list[Outcome]:
+    return [each for number in range(size) for each in (*on_its_way(NOW + number, number), astray(NOW + number))]
+
+
+def reads_at_the_end(size: int) -> list[tuple[Any, dict[str, Any]]]:
+    """What a look reads of the last few of so many messages."""
+    last, end, most = NOW + size - 10, 4 * size, {"service": "messages", "most": 20}
+    devices, promises = [f"+47{size - 3:08}"], [f"m{size - 3:06}", f"m{size - 5:06}"]
+    return [
+        (routes_in, {"since": last, **most}),
+        (handed_over_in, {"since": last, "until": last + 3, "ways": [way("nord")], **most}),
+        (deliveries_after, {"stream": "sms", "incarnation": "i", "position": end - 30, "up_to": end, **most}),
+        (deliveries_of, {"promises": promises, "service": "messages"}),
+        (named_on, {"devices": devices, "service": "messages", "since": NOW}),
+    ]
+
+
 async def test_no_look_walks_through_what_is_known_already(tmp_path: Path) -> None:
-    """What is read of the same is the same, however much there is."""
     spent = []
     for size in (300, 1_200):
         database = await open_database(Location(tmp_path / str(size)), "assurance")
-        outcomes = [
-            each for number in range(size) for each in (*on_its_way(NOW + number, number), astray(NOW + number))
-        ]
-        end = await store_all(database, outcomes)
-        last, most = NOW + size - 10, {"service": "messages", "most": 20}
-        devices, promises = [f"+47{size - 3:08}"], [f"m{size - 3:06}", f"m{size - 5:06}"]
-        spent.append(
-            [
-                await instructions(database, function, **known)
-                for function, known in (
-                    (routes_in, {"since": last, **most}),
-                    (handed_over_in, {"since": last, "until": last + 3, "ways": [way("nord")], **most}),
-                    (
-                        deliveries_after,
-                        {"stream": "sms", "incarnation": "i", "position": end - 30, "up_to": end, **most},
-                    ),
-                    (deliveries_of, {"promises": promises, "service": "messages"}),
-                    (named_on, {"devices": devices, "service": "messages", "since": NOW}),
-                )
-            ]
-        )
+        await store_all(database, messages_with_canaries(size))
+        spent.append([await instructions(database, function, **known) for function, known in reads_at_the_end(size)])
         await database.close()
     assert all(few * 0.9 < many < few * 1.1 for few, many in zip(*spent, strict=True)), spent
+
+
+async def test_postgresql_looks_at_no_more_than_it_is_asked_for(tmp_path: Path, postgres_url: str) -> None:
+    """It chooses by what it has counted: a table of a few thousand it may still read as a whole."""
+    database, size = await open_database(Location(tmp_path, postgres_url), "assurance"), 8_000
+    try:
+        outcomes, end = messages_with_canaries(size), 1
+        for first in range(0, len(outcomes), 8_000):
+            end = await store_all(database, outcomes[first : first + 8_000], end)
+        await database.write(lambda t: t.execute("ANALYZE"))
+        found = [await rows_read(database, function, **known) for function, known in reads_at_the_end(size)]
+    finally:
+        await database.close()
+    assert max(found) <= 100, found

@@ -231,22 +231,19 @@ async def outcomes_in(
     since: float,
     until: float,
     service: str = "",
-    step: str = "",
     after: StoredOutcome | None = None,
     most: int,
 ) -> list[StoredOutcome]:
-    """The first `most` outcomes of a time, service and step (empty: any), oldest first; `after` one, those after it."""
+    """The first `most` outcomes of a time and service (empty: any), oldest first; `after` one, those after it."""
     stream, position = (after.stream, after.position) if after else ("", -1)
     since = after.outcome.time if after else since
     rows = await queries.fetch(
         f"{_OUTCOMES} WHERE time >= :since AND time < :until AND (:service = '' OR service = :service)"
-        " AND (:step = '' OR step = :step)"
         " AND (time, stream, position) > (:since, :stream, :position) ORDER BY time, stream, position LIMIT :most",
         {
             "since": since,
             "until": until,
             "service": service,
-            "step": step,
             "stream": stream,
             "position": position,
             "most": most,
@@ -338,10 +335,18 @@ async def routes_in(
 
 
 async def deliveries_after(
-    queries: Queries, *, stream: str, incarnation: str, position: int, up_to: int, service: str, most: int
+    queries: Queries,
+    *,
+    stream: str,
+    incarnation: str,
+    position: int,
+    up_to: int,
+    service: str,
+    routes_only: bool = False,
+    most: int,
 ) -> tuple[list[StoredOutcome], int]:
-    """Of the first `most` outcomes of a stream after a position and up to another: those of deliveries, what canaries
-    say of routes, and those that name a device's customer; and up to which position that is."""
+    """Of the first `most` outcomes of a stream after a position and up to another: what canaries say of routes, those
+    of deliveries, and those that name a device's customer; and up to which position that is."""
     scope = {"stream": stream, "incarnation": incarnation, "position": position, "up_to": up_to}
     of_stream = "stream = :stream AND incarnation = :incarnation AND position > :position AND position <= :up_to"
     last = await queries.fetch_one(
@@ -349,10 +354,9 @@ async def deliveries_after(
         {**scope, "skipped": most - 1},
     )
     end = last[0] if last else up_to
+    others = "" if routes_only else " OR (step = 'deliver' AND promise <> '') OR (customer <> '' AND device <> '')"
     rows = await queries.fetch(
-        f"{_OUTCOMES} WHERE {of_stream} AND service = :service"
-        " AND (step = 'route' OR (step = 'deliver' AND promise <> '') OR (customer <> '' AND device <> ''))"
-        " ORDER BY position",
+        f"{_OUTCOMES} WHERE {of_stream} AND service = :service AND (step = 'route'{others}) ORDER BY position",
         {**scope, "up_to": end, "service": service},
     )
     return [_taken(row) for row in rows], end

@@ -121,6 +121,11 @@ class IncidentExposure:
             if outcome.promise in self._records or self._went_there(outcome):
                 self._messages[outcome.promise] = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether it is of any use to `take` more; before it, all is found when it is looked for."""
+        return bool(self._ways or self._records or self._devices)
+
     def read_all_again(self) -> None:
         """What is stored has been changed: whoever is named in it may be another."""
         self._read_again(self._records)

@@ -145,6 +145,7 @@ class Exposures:
                         position=position,
                         up_to=head,
                         service=SERVICE,
+                        routes_only=not kept.exposure.begun,
                         most=self._timing.outcomes_at_once_max,
                     )
                 )

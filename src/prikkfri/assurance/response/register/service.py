@@ -175,24 +175,22 @@ class IncidentRegister:
         self.new_contacts += new
         return len(new)
 
-    async def outcomes(self, since: float, until: float, *, service: str = "", step: str = "") -> list[Outcome]:
+    async def outcomes(self, since: float, until: float, *, service: str = "") -> list[Outcome]:
         """In the order of time; read in parts, so that many hold nobody up."""
         found: list[Outcome] = []
-        async for part in self.stored_outcomes(since, until, service=service, step=step):
+        async for part in self.stored_outcomes(since, until, service=service):
             found += [stored.outcome for stored in part]
         return found
 
     async def stored_outcomes(
-        self, since: float, until: float, *, service: str = "", step: str = ""
+        self, since: float, until: float, *, service: str = ""
     ) -> AsyncIterator[list[StoredOutcome]]:
         """The same part by part, with their places in the journals."""
         last: StoredOutcome | None = None
         most = self._timing.outcomes_at_once_max
         while True:
             part = await self._database.read(
-                lambda q, last=last: outcomes_in(
-                    q, since=since, until=until, service=service, step=step, after=last, most=most
-                )  # type: ignore[misc]
+                lambda q, last=last: outcomes_in(q, since=since, until=until, service=service, after=last, most=most)  # type: ignore[misc]
             )
             yield part
             if len(part) < most:
