@@ -2,7 +2,7 @@
 
 Theory of operation. Of most people the only thing that is ever asked is how many they are: they asked, and got it in
 time. What such a household comes to for any scope follows from when each of its promises was asked and kept and where,
-and when else something was told of it (`archivable` says which households are such, and why that is so). So it is kept
+and when else something was told of it (`in_time` says which households are such, and why that is so). So it is kept
 as a few numbers, and what was told of it stays in the journal. By the hashes of its promises, device and customers it
 is found when something more is told of it; then it is read again and is a household like any other. Two of one hash
 are read where one would have done.
@@ -64,7 +64,7 @@ class PlacedMoment(NamedTuple):
     place: Segment
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeptPromise:
     """A promise that was kept in time."""
 
@@ -79,12 +79,20 @@ class KeptPromise:
     """What else was told of it before: that they joined, or that it was asked before that."""
 
     @property
+    def told(self) -> Iterable[PlacedMoment]:
+        """All that was told of it."""
+        yield PlacedMoment(self.at, self.place)
+        if self.asked_at is not None:
+            yield PlacedMoment(self.asked, self.asked_at)
+        yield from self.others
+
+    @property
     def first(self) -> float:
         """When the first thing was told of it."""
         return min((self.asked, *(each.at for each in self.others)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ArchivedHousehold:
     promises: tuple[KeptPromise, ...]
     first: JournalPlace
@@ -93,52 +101,99 @@ class ArchivedHousehold:
     """Its promises, device and customers."""
 
 
-def archivable(
-    outcomes: Sequence[Outcome], held_by: Set[str], expectations: Expectations
-) -> tuple[tuple[KeptPromise, ...], frozenset[str]] | None:
-    """The promises and tags of a household (`outcomes` oldest first) to whom everything was answered in time.
+@dataclass(frozen=True, slots=True)
+class PromisesInTime:
+    """All that was promised to a household, to whom everything was answered in time."""
+
+    promises: tuple[KeptPromise, ...]
+    names: frozenset[str]
+    """Its device or customer, and its customers."""
+    customers: frozenset[str]
+    ids: frozenset[str]
+    """Of the promises."""
+
+    @property
+    def settled(self) -> list[SettledPromise]:
+        """By when that was known."""
+        found = [SettledPromise(each.at, each.asked, each.place, kept=True) for each in self.promises]
+        return sorted(found, key=lambda each: (each.at, each.asked))
+
+    def asked(self, scope: Scope) -> bool:
+        """Whether they asked in the scope."""
+        return any(
+            each.at >= scope.since and each.first < scope.until and _lies_in(each.place, scope.segments)
+            for each in self.promises
+        )
+
+    def answered(self, segments: Sequence[Segment], *, since: float) -> bool:
+        """Whether a promise of the segments was kept since then."""
+        return any(each.at >= since and _lies_in(each.place, segments) for each in self.promises)
+
+    def asking(self, steps: Sequence[str], *, since: float, until: float) -> bool:
+        """Whether something was told of them at these steps (none: at any)."""
+        return any(
+            since <= told.at < until and (not steps or told.place.get("step") in steps)
+            for each in self.promises
+            for told in each.told
+        )
+
+    def tags(self, held_by: Set[str]) -> frozenset[str] | None:
+        """By what it is known, whose device these customers are known to have held; None: it is not one person, or
+        they are known by what is a promise, too."""
+        if not held_by <= self.customers and len(self.customers | held_by) > 1:
+            return None
+        names = self.names | held_by
+        return names | self.ids if names.isdisjoint(self.ids) else None
+
+
+def in_time(outcomes: Sequence[Outcome], expectations: Expectations) -> PromisesInTime | None:
+    """Of a household (`outcomes` oldest first) to whom everything was answered in time what can be archived.
 
     None for any other. It is one person by one name, who is not made up; each promise is kept once, after all that was
     told of it and within the grace time of each asking, or joining, of it; and roles saw nothing else of it: then no
-    scope, no later moment and nobody's device make anything else of it than that it asked and got it. `held_by`: who
-    is known to have held its device.
+    scope, no later moment and nobody's device make anything else of it than that it asked and got it.
     """
-    who = {outcome.device or outcome.customer for outcome in outcomes}
-    customers = {outcome.customer for outcome in outcomes} - {""} | held_by
-    if len(who) != 1 or "" in who or len(customers) > 1:
-        return None
+    who, customers = "", ""
     told: dict[str, list[Outcome]] = {}
     """By promise what was told of it before it was kept; nothing once it is."""
     kept: list[KeptPromise] = []
-    real = bool(customers)
+    real = False
     for outcome in outcomes:
-        step, promise = outcome.step, outcome.promise
+        step, promise, customer = outcome.step, outcome.promise, outcome.customer
+        name = outcome.device or customer
         if outcome.verdict == "broken" or outcome.reason or not outcome.observed:
             return None
+        if not name or (who and name != who) or (customers and customer and customer != customers):
+            return None
+        who, customers = name, customers or customer
         if not (counts(outcome) or (step == JOIN and outcome.verdict == "asked")):
             return None
         if step == ROUTE or own_layer(outcome.service, outcome.layer):  # canaries' are asked for one by one
             return None
         real = real or (step != JOIN and (step != "enter" or bool(promise)))
-        if promise and promise in told and not told[promise]:
+        before = told.get(promise) if promise else None
+        if before is not None and not before:
             return None
         if outcome.verdict == "asked":
             if not promise:
                 return None
             told.setdefault(promise, []).append(outcome)
             continue
-        before = told.get(promise, []) if promise else []
-        if any(outcome.time > each.time + _grace_seconds(each, expectations) for each in before):
+        if any(outcome.time > each.time + _grace_seconds(each, expectations) for each in before or ()):
             return None
-        kept.append(_kept(outcome, before))
+        kept.append(_kept(outcome, before or ()))
         if promise:
             told[promise] = []
-    names = who | customers
-    if not kept or not real or any(told.values()) or not names.isdisjoint(told):
+    if not kept or not (real or customers) or any(told.values()):
         return None
     if sum(1 + len(each.others) for each in kept) > ROWS_MAX:
         return None
-    return tuple(kept), frozenset(names | told.keys())
+    theirs = frozenset((customers,)) - {""}
+    return PromisesInTime(tuple(kept), theirs | {who}, theirs, frozenset(told))
+
+
+def _lies_in(place: Segment, segments: Sequence[Segment]) -> bool:
+    return any(segment.holds(place) for segment in segments)
 
 
 def _grace_seconds(asking: Outcome, expectations: Expectations) -> float:

@@ -379,6 +379,8 @@ def people(
     pairing, places = Pairing(expectations=expectations), Places()
     told: list[Outcome] = []
     for outcome in outcomes:
+        if not is_promise(outcome):
+            continue
         if outcome.verdict == "asked":
             pairing.ask(outcome)
         else:
@@ -387,7 +389,7 @@ def people(
     late = [each for each in pairing.waiting.values() if since <= _deadline(each, expectations) <= now]
     for outcome in (*told, *(structs.replace(unanswered(e, expectations), time=since) for e in late)):
         who = outcome.device or outcome.customer
-        if outcome.time < since or not who or outcome.verdict not in found or not is_promise(outcome):
+        if outcome.time < since or not who or outcome.verdict not in found:
             continue
         if who in found[outcome.verdict]:
             continue

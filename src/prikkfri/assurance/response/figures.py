@@ -10,14 +10,22 @@ from typing import Generic, TypeVar
 
 from prikkfri.assurance.impact import Hit, Impact, ImpactPart, Scope, hit_line, holder_of, impact_part, list_digest
 from prikkfri.assurance.response import assessing
-from prikkfri.assurance.response.archive import HouseholdArchive
+from prikkfri.assurance.response.archive import HouseholdArchive, PromisesInTime
 from prikkfri.assurance.response.assessing import Expectations
-from prikkfri.assurance.response.households import Household, Households
+from prikkfri.assurance.response.households import HolderRow, Household, Households
 from prikkfri.assurance.segments import Segment
 
 T = TypeVar("T", bound=tuple[object, ...] | ImpactPart | int)
 
 _NOBODY = ImpactPart((), 0, 0, 0)
+_ASKED = ImpactPart((), 1, 0, 0)
+"""One person, who got it in time."""
+
+
+def _in_time(household: Household, held: Iterable[HolderRow]) -> PromisesInTime | None:
+    """What was promised to one person to whom everything was answered in time, in place of its outcomes."""
+    known = household.in_time
+    return known if known is not None and known.tags({customer for _, customer, _, _ in held}) is not None else None
 
 
 class _Figures(Generic[T]):
@@ -96,7 +104,10 @@ class HouseholdFigures:
         def part(household: Household) -> ImpactPart:
             if household.ended_at < scope.since:
                 return _NOBODY
-            holder = holder_of(self._households.held(household))
+            held = tuple(self._households.held(household))
+            if (known := _in_time(household, held)) is not None:
+                return _ASKED if known.asked(scope) else _NOBODY
+            holder = holder_of(held)
             outcomes, expectations = household.outcomes, self._expectations
             return impact_part(outcomes, scope, now=self.now, holder=holder, expectations=expectations)
 
@@ -130,6 +141,8 @@ class HouseholdFigures:
         def counted(household: Household) -> tuple[int, int]:
             if household.ended_at < since:
                 return (0, 0)
+            if (known := _in_time(household, self._households.held(household))) is not None:
+                return (0, int(known.answered(segments, since=since)))
             outcomes, now = household.outcomes, self.now
             return assessing.people(outcomes, segments, since=since, now=now, expectations=self._expectations)
 
@@ -147,6 +160,8 @@ class HouseholdFigures:
         def counted(household: Household) -> int:
             if household.ended_at < since:
                 return 0
+            if (known := _in_time(household, self._households.held(household))) is not None:
+                return int(known.asking(steps, since=since, until=until))
             return assessing.asking(household.outcomes, steps, since=since, until=until)
 
         if self._asking.key is None:

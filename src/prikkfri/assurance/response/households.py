@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from prikkfri.assurance.response.archive import PromisesInTime
 from prikkfri.assurance.response.promises import SettledPromise
 from prikkfri.assurance.store import StoredOutcome
 from prikkfri.journal import Outcome
@@ -90,6 +91,8 @@ class Household(msgspec.Struct, eq=False, gc=False):
     """The one that it has become one with: it is itself no more."""
     sorted: bool = True
     settled: tuple[SettledPromise, ...] = ()
+    in_time: PromisesInTime | None = None
+    """When everything was answered in time, as was seen when it was gone through last."""
     changes_at: float = inf
     """When time alone may change what they come to."""
     ended_at: float = -inf
@@ -110,7 +113,7 @@ class Household(msgspec.Struct, eq=False, gc=False):
     def pack(self) -> None:
         if not isinstance(self.told, bytes):
             self.told = self.packer.packed(sorted(self.told, key=_place))
-            self.sorted = True
+            self.sorted, self.in_time = True, None
 
     def add(self, rows: tuple[StoredOutcome, ...]) -> None:
         known = self.rows
@@ -306,7 +309,7 @@ class Households:
             self._held.pop(row.outcome.device, None)
             self._to_look_up.discard(row.outcome.device)
         self.rows -= len(household.rows)
-        household.rows, household.settled, household.changes_at = (), (), inf
+        household.rows, household.settled, household.in_time, household.changes_at = (), (), None, inf
         del self.known[household]
 
 

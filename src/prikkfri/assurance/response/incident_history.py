@@ -29,7 +29,7 @@ from prikkfri.assurance.response.archive import (
     HouseholdArchive,
     JournalPlace,
     PlacedMoment,
-    archivable,
+    in_time,
     is_unnamed,
     tags_of,
 )
@@ -40,7 +40,7 @@ from prikkfri.assurance.response.promises import Floats, OrderedPromises, Promis
 from prikkfri.assurance.response.records import NO_CHECKSUM, ArchiveRecord, HistoryCheckpoint, packed_places
 from prikkfri.assurance.segments import Segment, segment_of
 from prikkfri.assurance.store import StoredOutcome
-from prikkfri.assurance.tally import JOIN, asking_of, expectation, is_promise
+from prikkfri.assurance.tally import JOIN, RETURN, asking_of, expectation, is_promise
 from prikkfri.journal import Outcome
 
 AHEAD_SECONDS = 1.0
@@ -254,12 +254,11 @@ class IncidentHistory:
         self._archive.put(found, unnamed)
 
     def _archived(self, household: Household) -> ArchivedHousehold | None:
-        held_by = {customer for _, customer, _, _ in self._households.held(household)}
-        known = archivable(household.outcomes, held_by, self._expectations)
-        if known is None or household.rows[-1].outcome.time > self.now:
+        known = household.in_time
+        if known is None or household.outcomes[-1].time > self.now:
             return None
-        promises, tags = known
-        return ArchivedHousehold(promises, _journal_place(household.rows[0]), tags)
+        tags = known.tags({customer for _, customer, _, _ in self._households.held(household)})
+        return ArchivedHousehold(known.promises, _journal_place(household.rows[0]), tags) if tags else None
 
     def _count_usual(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
@@ -276,7 +275,12 @@ class IncidentHistory:
         new: list[SettledPromise] = []
         for household in self._households.stale:
             outcomes = household.outcomes
-            settled = tuple(assessing.settled(outcomes, now=self.now, expectations=self._expectations))
+            household.in_time = known = in_time(outcomes, self._expectations)
+            settled = tuple(
+                known.settled
+                if known is not None
+                else assessing.settled(outcomes, now=self.now, expectations=self._expectations)
+            )
             if settled != household.settled:
                 left = list(household.settled)
                 for each in settled:
@@ -307,10 +311,9 @@ class IncidentHistory:
 
     def _moments(self, outcome: Outcome) -> Iterable[float]:
         yield outcome.time
-        if outcome.verdict != "kept":
-            yield outcome.time + expectation(outcome, self._expectations).grace_seconds
-            if outcome.step == JOIN:
-                yield outcome.time + expectation(asking_of(outcome), self._expectations).grace_seconds
+        if outcome.verdict != "kept" and outcome.step != RETURN:
+            asking = asking_of(outcome) if outcome.step == JOIN else outcome
+            yield outcome.time + expectation(asking, self._expectations).grace_seconds
 
     @property
     def acts(self) -> Sequence[Outcome]:
