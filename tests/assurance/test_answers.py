@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,7 +9,7 @@ from msgspec import structs
 from prikkfri.assurance import plain
 from prikkfri.assurance.answers import NOT_KNOWN, QUESTIONS, IncidentFacts, Load, answer_sheet, headline
 from prikkfri.assurance.detection import Alarm
-from prikkfri.assurance.impact import ExposedMessage, Scope, impact
+from prikkfri.assurance.impact import NOBODY_EXPOSED, ExposedMessage, ExposureFigures, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident, record_placement
 from prikkfri.assurance.localisation import Cell, ClearedValue, Placement, place
 from prikkfri.assurance.notices import notices, sensitive_count
@@ -55,7 +56,7 @@ def whole(now: float) -> IncidentFacts:
         incident=found,
         impact=listed,
         load=Load("signin", 31.0, 100.0, NINE - 86_400),
-        exposed=(),
+        exposed=NOBODY_EXPOSED,
         recovery=judge(evidence, Criteria(), now=NINE + 120),
         history=(replace(incident(), id="0", since=NINE - 30 * 86_400),),
         remedy=trial(policy, listed.hits, incident="1", ended_at=NINE + 60, products={}),
@@ -318,9 +319,7 @@ def test_load_is_a_cause_only_from_the_capacity_on() -> None:
 
 def test_exposure_counts_the_sensitive_and_names_the_notices_that_are_due() -> None:
     classes = ["code"] * 3 + ["notice"] * 7
-    exposed = [
-        ExposedMessage(f"m{n}", "+4790000001", "", "clinic", name, NINE, "kept") for n, name in enumerate(classes)
-    ]
+    exposed = ExposureFigures(Counter(classes))
     drafts = notices(incident(), exposed, hit=None)
     assert [draft.due_at for draft in drafts] == sorted(draft.due_at for draft in drafts)
     answers = answer_sheet(
@@ -348,14 +347,12 @@ def test_the_drafts_are_due_by_the_law_and_say_what_is_known_and_what_is_not() -
     exposed = [
         ExposedMessage(f"m{n}", "+4790000001", "", "clinic", name, NINE, "kept") for n, name in enumerate(classes)
     ]
-    assert [sensitive_count([each]) for each in exposed] == [1, 1, 0, 0]
-    assert [sensitive_count([replace(exposed[0], message_class=name)]) for name in ("log-in-code", "health", "x")] == [
-        1, 1, 0,
-    ]  # fmt: skip
+    assert [sensitive_count(ExposureFigures.of([each])) for each in exposed] == [1, 1, 0, 0]
+    assert [sensitive_count(ExposureFigures({name: 2})) for name in ("log-in-code", "health", "x")] == [2, 2, 0]
     found = incident()
     aware = NINE + 10
     for hit, lacking in ((None, "who read the messages"), (0, "who read the messages"), (7, "")):
-        drafts = notices(found, exposed, hit=hit)
+        drafts = notices(found, ExposureFigures.of(exposed), hit=hit)
         assert [(draft.due_at - aware) / 3_600 for draft in drafts] == [0, 24, 24, 72]
         assert ["article 34" in drafts[0].basis, "NIS 2" in drafts[1].basis] == [True, True]
         assert "611/2013" in drafts[2].basis and "article 33" in drafts[3].basis
@@ -375,19 +372,23 @@ def test_the_drafts_are_due_by_the_law_and_say_what_is_known_and_what_is_not() -
             "whether an unlawful or malicious act is suspected", "whether other countries are affected",
         )  # fmt: skip
     assert not drafts[0].overdue(drafts[0].due_at) and drafts[0].overdue(drafts[0].due_at + 1)
-    assert [draft.basis[:5] for draft in notices(found, exposed[2:], hit=1)] == ["NIS 2", "Regul", "GDPR,"]
-    assert [draft.basis[:5] for draft in notices(found, (), hit=1)] == ["NIS 2"]
-    assert "Messages" not in notices(found, (), hit=1)[0].text
+    assert [draft.basis[:5] for draft in notices(found, ExposureFigures.of(exposed[2:]), hit=1)] == [
+        "NIS 2",
+        "Regul",
+        "GDPR,",
+    ]
+    assert [draft.basis[:5] for draft in notices(found, NOBODY_EXPOSED, hit=1)] == ["NIS 2"]
+    assert "Messages" not in notices(found, NOBODY_EXPOSED, hit=1)[0].text
     for kind, text in (("mitigate", "route stopped"), ("note", "not a measure"), ("act", "called Telia"), ("act", "")):
         found = apply_fact(found, Fact(kind, NINE + 20, "kari", text))  # type: ignore[arg-type]
-    assert notices(found, (), hit=1)[0].text.endswith("Measures: route stopped; called Telia.")
-    assert notices(apply_fact(found, Fact("proven", NINE + 30)), exposed, hit=1)
-    assert notices(apply_fact(incident(), Fact("dismiss", NINE + 30, "kari")), exposed, hit=1) == ()
+    assert notices(found, NOBODY_EXPOSED, hit=1)[0].text.endswith("Measures: route stopped; called Telia.")
+    assert notices(apply_fact(found, Fact("proven", NINE + 30)), ExposureFigures.of(exposed), hit=1)
+    assert notices(apply_fact(incident(), Fact("dismiss", NINE + 30, "kari")), ExposureFigures.of(exposed), hit=1) == ()
 
 
 def test_a_suspicion_has_no_notices() -> None:
     suspected = open_incident("1", Alarm("share", SIGN_IN, NINE, NINE, 0.0, 0.9, 40, 30.0, 25.0), NINE)
-    assert notices(suspected, (), hit=None) == ()
+    assert notices(suspected, None, hit=None) == ()
 
 
 def test_what_holds_the_fault_is_not_cleared() -> None:

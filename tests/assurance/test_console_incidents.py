@@ -490,6 +490,33 @@ async def test_a_button_reads_what_it_needs_and_not_what_happened(house: House) 
     assert (await house.post("/incidents/nothing/act", kind="note", text="?")).status_code == 404
 
 
+async def test_messages_exposed_are_shown_in_part_and_handed_out_whole(house: House) -> None:
+    now, count = house.clock.now(), 2_100
+    on_nord = {"service": "messages", "layer": "link", "dimensions": {"link": "nord", "class": "code"}}
+    astray = [
+        Outcome(time=at, step="route", verdict="broken", promise=f"k{at}", **on_nord)  # type: ignore[arg-type]
+        for at in (now - 30, now - 10)
+    ]
+    went = [
+        Outcome(
+            time=now - 30 + number / 1_000, step="deliver", verdict="asked", promise=f"m{number:04}",
+            device=f"+479000{number:04}", **on_nord,  # type: ignore[arg-type]
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    await house.happened([*astray, *went])
+    placed = Segment.of({"service": "messages", "link": "nord"})
+    found = open_incident("evening", Alarm("share", placed, now, now - 30, 0.005, 0.9, 40, 30.0, 25.0), now)
+    await house.database.write(lambda t: store.save_incident(t, found))
+    page = await house.text("/incidents/evening/hit")
+    assert page.count("/messages/m") == 500 and "The first 500 of 2,100" in page and "m0499" in page
+    handed_out = await house.post("/incidents/evening/csv", table="exposed", why="case 4711: the clinic")
+    assert handed_out.headers["content-disposition"] == 'attachment; filename="incident-evening-exposed.csv"'
+    rows = list(csv.DictReader(io.StringIO(handed_out.text)))
+    assert [row["message"] for row in rows] == [f"m{number:04}" for number in range(count)]
+    assert handed_out.headers["cache-control"] == "no-store" and rows[-1]["recipient"].endswith("+4790002099")
+
+
 async def test_those_credited_who_are_on_the_list_no_more_are_shown_to_a_person(house: House) -> None:
     await house.begins()
     await house.is_over()

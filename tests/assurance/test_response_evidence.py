@@ -13,6 +13,7 @@ from waiting import eventually
 
 from prikkfri.assurance.answers import Load
 from prikkfri.assurance.detection import Alarm
+from prikkfri.assurance.impact import NOBODY_EXPOSED
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.overview import RoleState, overview
@@ -72,8 +73,10 @@ async def exposed(house: House) -> list[str] | None:
     known = await house.response.evaluations.known("m")
     assert known is not None
     sheet = {answer.number: answer.text for answer in await house.response.evaluations.answers(known)}
-    assert ("Nobody" in sheet[6]) is (known.exposed is not None and len(known.exposed) == 0)
-    return None if known.exposed is None else [each.message for each in known.exposed]
+    assert ("Nobody" in sheet[6]) is (known.exposed is not None and known.exposed.messages == 0)
+    pages = [page async for page in house.response.evaluations.exposures.messages(known.incident)]
+    assert len(pages) == bool(known.exposed)
+    return None if known.exposed is None else [each.message for page in pages for each in page]
 
 
 async def test_that_nobody_is_exposed_only_canaries_that_flew_meanwhile_can_say(house: House) -> None:
@@ -113,18 +116,18 @@ async def test_exposed_is_what_went_that_way_from_the_first_canary_that_strayed(
     assert await exposed(house) == ["first", "second"]
     known = await house.response.evaluations.known("m")
     assert known is not None and known.notices
-    assert known.notices == notices(known.incident, known.exposed or (), hit=None)
+    assert known.notices == notices(known.incident, known.exposed, hit=None)
     await house.response.evaluations.look()
     known = await house.response.evaluations.known("m")
     assert known is not None and known.impact is not None
-    assert known.notices == notices(known.incident, known.exposed or (), hit=len(known.impact.hits))
+    assert known.notices == notices(known.incident, known.exposed, hit=len(known.impact.hits))
 
 
 async def test_nothing_of_television_exposes_anybody(house: House) -> None:
     await house.fault()
     await house.start()
     known = await house.response.evaluations.known("i")
-    assert known is not None and known.exposed == ()
+    assert known is not None and known.exposed == NOBODY_EXPOSED
 
 
 async def ring(house: House, *times: float, service: str = "television") -> None:

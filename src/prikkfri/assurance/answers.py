@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.impact import ExposedMessage, Impact
+from prikkfri.assurance.impact import ExposureFigures, Impact
 from prikkfri.assurance.incidents import (
     Incident,
     Load,
@@ -67,8 +67,8 @@ class IncidentFacts:
     incomplete: str = ""
     """Why the list may lack somebody: a spool that overflowed, a stream that is behind. Empty: it does not."""
     load: Load | None = None
-    exposed: Sequence[ExposedMessage] | None = None
-    """None: nothing proves the way, so nobody can say; empty: nobody."""
+    exposed: ExposureFigures | None = None
+    """None: nothing proves the way, so nobody can say; none: nobody."""
     notices: Sequence[Notice] = ()
     recovery: Recovery | None = None
     history: Sequence[Incident] | None = None
@@ -222,10 +222,8 @@ def _exposed(known: IncidentFacts, now: float, zone: tzinfo) -> _Said:
         return "", ["no canary proves this way, so whether messages went to strangers cannot be seen"]
     if not known.exposed:
         return "Nobody, as far as the journal shows.", ()
-    sensitive = sensitive_count(known.exposed)
-    text = (
-        f"{len(known.exposed):,} messages went that way and may have been read by strangers; {sensitive:,} sensitive."
-    )
+    messages, sensitive = known.exposed.messages, sensitive_count(known.exposed)
+    text = f"{messages:,} messages went that way and may have been read by strangers; {sensitive:,} sensitive."
     evidence = ["which of them a stranger saw is not known; no body is kept in this list"]
     for notice in known.notices:
         state = "overdue" if notice.overdue(now) else f"due {_moment(notice.due_at, zone)}"

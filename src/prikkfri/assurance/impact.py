@@ -21,7 +21,8 @@ devices are joined, and its digest says whether it changed.
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from operator import attrgetter
@@ -48,6 +49,9 @@ UNDELIVERED = "undelivered"
 
 ROUTE = "route"
 """The step at which canaries say whether a way is to be trusted."""
+
+DELIVER = "deliver"
+"""The step of a message on its way to its recipient."""
 
 _time = attrgetter("time")
 
@@ -503,7 +507,7 @@ def _canonical(line: Sequence[object]) -> bytes:
     return json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ExposedMessage:
     """A message that went a way on which messages came to strangers: who may have read it is not known."""
 
@@ -520,38 +524,71 @@ class ExposedMessage:
     verdict: str
     """`kept`, `broken`, or `asked` when nothing was heard of it."""
 
+    @property
+    def place(self) -> tuple[float, str]:
+        """By this they are in order: oldest first."""
+        return self.sent_at, self.message
+
+
+@dataclass(frozen=True)
+class ExposureFigures:
+    """How many messages were exposed, which is what is told where they are not listed."""
+
+    by_class: Mapping[str, int]
+    """Empty for those of no class; a class of none is left out."""
+
+    @classmethod
+    def of(cls, exposed: Iterable[ExposedMessage]) -> "ExposureFigures":
+        return cls(Counter(each.message_class for each in exposed))
+
+    @property
+    def messages(self) -> int:
+        return sum(self.by_class.values())
+
+    def __bool__(self) -> bool:
+        return bool(self.by_class)
+
+
+NOBODY_EXPOSED = ExposureFigures({})
+
 
 def exposure(outcomes: Iterable[Outcome], *scopes: Scope, holder: Holder | None = None) -> tuple[ExposedMessage, ...]:
-    """The messages that went the way of one of the scopes in its time, oldest first.
-
-    A message went the way of the link that was asked to deliver it; where no link's asking is told, of the one that
-    settled it.
-    """
-    ordered = sorted(outcomes, key=lambda outcome: outcome.time)
+    """The messages that went the way of one of the scopes in its time, oldest first."""
+    ordered = sorted(outcomes, key=_time)
     joined = _joined(ordered, holder)
     by_promise: dict[str, list[Outcome]] = {}
     for outcome in ordered:
-        if outcome.step == "deliver" and outcome.promise:
+        if outcome.step == DELIVER and outcome.promise:
             by_promise.setdefault(outcome.promise, []).append(outcome)
-    found = []
-    for promise, theirs in by_promise.items():
-        by_link = [outcome for outcome in theirs if _went_out(outcome)]
-        handed_over = [outcome for outcome in by_link if outcome.verdict == "asked"] or by_link[:1]
-        gone = next((outcome for outcome in handed_over if any(_went_there(outcome, each) for each in scopes)), None)
-        if gone is None:
-            continue
-        found.append(
-            ExposedMessage(
-                message=promise,
-                recipient=gone.device,
-                customer=gone.customer or joined(gone.device, gone.time),
-                account=gone.dimensions.get("account", ""),
-                message_class=gone.dimensions.get("class", ""),
-                sent_at=gone.time,
-                verdict=theirs[-1].verdict,
-            )
-        )
-    return tuple(sorted(found, key=lambda each: each.sent_at))
+    told = (exposed_message(theirs, scopes) for theirs in by_promise.values())
+    found = [
+        replace(each, customer=each.customer or joined(each.recipient, each.sent_at))
+        for each in told
+        if each is not None
+    ]
+    return tuple(sorted(found, key=lambda each: each.place))
+
+
+def exposed_message(delivery: Sequence[Outcome], scopes: Sequence[Scope]) -> ExposedMessage | None:
+    """From what is told of a message's delivery, oldest first; None where it did not go the way of one of the scopes.
+
+    A message went the way of the link that was asked to deliver it; where no link's asking is told, of the one that
+    settled it. The customer is who is named with it.
+    """
+    by_link = [outcome for outcome in delivery if went_out(outcome)]
+    handed_over = [outcome for outcome in by_link if outcome.verdict == "asked"] or by_link[:1]
+    gone = next((outcome for outcome in handed_over if any(_went_there(outcome, each) for each in scopes)), None)
+    if gone is None:
+        return None
+    return ExposedMessage(
+        message=gone.promise,
+        recipient=gone.device,
+        customer=gone.customer,
+        account=gone.dimensions.get("account", ""),
+        message_class=gone.dimensions.get("class", ""),
+        sent_at=gone.time,
+        verdict=delivery[-1].verdict,
+    )
 
 
 def misdelivery_scopes(outcomes: Iterable[Outcome], scope: Scope) -> tuple[Scope, ...]:
@@ -560,19 +597,25 @@ def misdelivery_scopes(outcomes: Iterable[Outcome], scope: Scope) -> tuple[Scope
     A fault of which canaries had proven before the scope's time that it is over is not this one. What else the scope
     holds (what failed elsewhere, or only came too late) has gone astray nowhere.
     """
-    routes = sorted(_routes(outcomes, scope), key=lambda outcome: outcome.time)
-    over = _over_before(routes, scope.since)
+    routes = sorted(_routes(outcomes, scope), key=_time)
+    over = over_before(routes, scope.since)
     told: dict[Segment, list[float]] = {}
     for each in routes:
         if each.verdict == "broken" and each.time > over.get(each.dimensions.get("link", ""), -inf):
-            told.setdefault(segment_of(each).without("step", "layer", "direction"), []).append(each.time)
+            told.setdefault(way_of(each), []).append(each.time)
     return tuple(Scope((way,), min(times), max(times)) for way, times in told.items())
 
 
-def _over_before(routes: Sequence[Outcome], moment: float) -> dict[str, float]:
+def way_of(outcome: Outcome) -> Segment:
+    """Of what a canary says of a route: the way of which it says it."""
+    return segment_of(outcome).without("step", "layer", "direction")
+
+
+def over_before(routes: Iterable[Outcome], moment: float) -> dict[str, float]:
     """By link: when a canary last spoke against it in a fault that others had disproven by then.
 
-    A canary says whether the way is trusted: one that says so after one that did not is the proof.
+    A canary says whether the way is trusted: one that says so after one that did not is the proof. `routes`: oldest
+    first.
     """
     against, over = dict[str, float](), dict[str, float]()
     for outcome in routes:
@@ -589,23 +632,32 @@ def _over_before(routes: Sequence[Outcome], moment: float) -> dict[str, float]:
 def proven(outcomes: Iterable[Outcome], scope: Scope) -> bool:
     """Whether canaries flew on each of the scope's ways in its time, so that their silence says something."""
     flew = [segment_of(o) for o in _routes(outcomes, scope) if scope.since <= o.time < scope.until]
-    ways = [segment.without("step", "layer") for segment in scope.segments]
+    return all_flown(flew, scope.segments)
+
+
+def all_flown(flew: Collection[Segment], segments: Iterable[Segment]) -> bool:
+    """Whether some canary flew on the way of each of the segments; `flew`: where they did."""
+    ways = [segment.without("step", "layer") for segment in segments]
     return bool(flew) and all(any(way.holds(place) for place in flew) for way in ways)
 
 
 def _routes(outcomes: Iterable[Outcome], scope: Scope) -> Iterator[Outcome]:
-    return (outcome for outcome in outcomes if outcome.step == ROUTE and _on_the_way(outcome, scope))
+    return (outcome for outcome in outcomes if outcome.step == ROUTE and on_the_way(outcome, scope.segments))
 
 
-def _went_out(outcome: Outcome) -> bool:
+def went_out(outcome: Outcome) -> bool:
+    """Whether it tells of a link of ours to somebody else."""
     return outcome.layer == "link" and outcome.dimensions.get("direction") != "in"
 
 
 def _went_there(outcome: Outcome, scope: Scope) -> bool:
-    return scope.since <= outcome.time < scope.until and _on_the_way(outcome, scope)
+    return scope.since <= outcome.time < scope.until and on_the_way(outcome, scope.segments)
 
 
-def _on_the_way(outcome: Outcome, scope: Scope) -> bool:
-    # Step and layer say what told of the fault, a canary perhaps: what counts is the way.
+def on_the_way(outcome: Outcome, segments: Iterable[Segment]) -> bool:
+    """Whether it lies on the way of one of the segments.
+
+    Step and layer say what told of the fault, a canary perhaps: what counts is the way.
+    """
     place = segment_of(outcome)
-    return any(segment.without("step", "layer").holds(place) for segment in scope.segments)
+    return any(segment.without("step", "layer").holds(place) for segment in segments)

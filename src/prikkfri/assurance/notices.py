@@ -10,11 +10,10 @@ within 24 hours, notification within 72 hours).
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prikkfri.assurance import plain
-from prikkfri.assurance.impact import ExposedMessage
+from prikkfri.assurance.impact import ExposureFigures
 from prikkfri.assurance.incidents import Incident
 from prikkfri.config import SENSITIVE_CLASSES
 
@@ -35,8 +34,11 @@ class Notice:
         return now > self.due_at
 
 
-def notices(incident: Incident, exposed: Sequence[ExposedMessage], *, hit: int | None) -> tuple[Notice, ...]:
-    """The drafts for an incident, the most urgent first; none while it is only suspected."""
+def notices(incident: Incident, exposed: ExposureFigures | None, *, hit: int | None) -> tuple[Notice, ...]:
+    """The drafts for an incident, the most urgent first; none while it is only suspected.
+
+    `exposed`: None where nobody knows, which is drafted as none.
+    """
     if incident.confirmed_at is None or incident.dismissed:
         return ()
     aware = incident.confirmed_at
@@ -71,18 +73,20 @@ def notices(incident: Incident, exposed: Sequence[ExposedMessage], *, hit: int |
     return tuple(sorted(drafts, key=lambda draft: draft.due_at))
 
 
-def sensitive_count(exposed: Sequence[ExposedMessage]) -> int:
-    return sum(1 for each in exposed if each.message_class in SENSITIVE_CLASSES)
+def sensitive_count(exposed: ExposureFigures) -> int:
+    return sum(count for name, count in exposed.by_class.items() if name in SENSITIVE_CLASSES)
 
 
-def _facts(incident: Incident, exposed: Sequence[ExposedMessage], hit: int | None) -> str:
+def _facts(incident: Incident, exposed: ExposureFigures | None, hit: int | None) -> str:
     where = "; ".join(plain.place(segment) for segment in incident.segments)
     lines = [f"Where: {where}.", f"Customers hit: {'not known yet' if hit is None else hit}."]
     if exposed:
-        classes = Counter(each.message_class or "unclassified" for each in exposed)
+        classes = Counter[str]()
+        for name, count in exposed.by_class.items():
+            classes[name or "unclassified"] += count
         told = ", ".join(f"{count} {name}" for name, count in classes.most_common())
         lines.append(
-            f"Messages that went that way: {len(exposed)} ({told}); which of them a stranger saw is not known."
+            f"Messages that went that way: {exposed.messages} ({told}); which of them a stranger saw is not known."
         )
     lines.append("Measures: " + ("; ".join(_measures(incident)) or "none yet") + ".")
     return "\n".join(lines)

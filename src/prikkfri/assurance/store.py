@@ -17,6 +17,8 @@ ERASED_IN_A_TRANSACTION_MAX = 1_000
 TEXT_CHARACTERS_MAX = 200
 DIMENSIONS_MAX = 20
 PEOPLE_MAX = 20_000
+ALIKE_MAX = 32
+"""Patterns in one statement; what would need more is read and sorted out afterwards."""
 LATE_SECONDS = 60.0
 """What is told so long after its time may belong to an incident that nobody looks at any more ..."""
 LATE_AROUND_SECONDS = 3_600.0
@@ -229,22 +231,19 @@ async def outcomes_in(
     since: float,
     until: float,
     service: str = "",
-    step: str = "",
     after: StoredOutcome | None = None,
     most: int,
 ) -> list[StoredOutcome]:
-    """The first `most` outcomes of a time, service and step (empty: any), oldest first; `after` one, those after it."""
+    """The first `most` outcomes of a time and service (empty: any), oldest first; `after` one, those after it."""
     stream, position = (after.stream, after.position) if after else ("", -1)
     since = after.outcome.time if after else since
     rows = await queries.fetch(
         f"{_OUTCOMES} WHERE time >= :since AND time < :until AND (:service = '' OR service = :service)"
-        " AND (:step = '' OR step = :step)"
         " AND (time, stream, position) > (:since, :stream, :position) ORDER BY time, stream, position LIMIT :most",
         {
             "since": since,
             "until": until,
             "service": service,
-            "step": step,
             "stream": stream,
             "position": position,
             "most": most,
@@ -312,6 +311,109 @@ async def outcomes_by_name(
     sql = f"{_OUTCOMES} WHERE customer IN (:values) AND customer <> '' AND time >= :since AND service = :service"
     rows += await fetch_in(queries, f"{sql} AND device = ''", customers, scope) if customers else []
     return [_taken(row) for row in rows]
+
+
+async def routes_in(
+    queries: Queries, *, service: str, since: float, after: StoredOutcome | None = None, most: int
+) -> list[StoredOutcome]:
+    """The first `most` of what canaries say of routes from then on, oldest first; `after` one, those after it."""
+    time, stream, position, incarnation = after.place if after else (since, "", -1, "")
+    rows = await queries.fetch(
+        f"{_OUTCOMES} WHERE step = 'route' AND service = :service AND time >= :time"
+        " AND (time, stream, position, incarnation) > (:time, :stream, :position, :incarnation)"
+        " ORDER BY time, stream, position, incarnation LIMIT :most",
+        {
+            "service": service,
+            "time": time,
+            "stream": stream,
+            "position": position,
+            "incarnation": incarnation,
+            "most": most,
+        },
+    )
+    return [_taken(row) for row in rows]
+
+
+async def deliveries_after(
+    queries: Queries,
+    *,
+    stream: str,
+    incarnation: str,
+    position: int,
+    up_to: int,
+    service: str,
+    routes_only: bool = False,
+    most: int,
+) -> tuple[list[StoredOutcome], int]:
+    """Of the first `most` outcomes of a stream after a position and up to another: what canaries say of routes, those
+    of deliveries, and those that name a device's customer; and up to which position that is."""
+    scope = {"stream": stream, "incarnation": incarnation, "position": position, "up_to": up_to}
+    of_stream = "stream = :stream AND incarnation = :incarnation AND position > :position AND position <= :up_to"
+    last = await queries.fetch_one(
+        f"SELECT position FROM outcome WHERE {of_stream} ORDER BY position LIMIT 1 OFFSET :skipped",  # noqa: S608
+        {**scope, "skipped": most - 1},
+    )
+    end = last[0] if last else up_to
+    others = "" if routes_only else " OR (step = 'deliver' AND promise <> '') OR (customer <> '' AND device <> '')"
+    rows = await queries.fetch(
+        f"{_OUTCOMES} WHERE {of_stream} AND service = :service AND (step = 'route'{others}) ORDER BY position",
+        {**scope, "up_to": end, "service": service},
+    )
+    return [_taken(row) for row in rows], end
+
+
+async def handed_over_in(
+    queries: Queries, *, service: str, since: float, until: float, ways: Collection[Mapping[str, str]], most: int
+) -> tuple[list[str], float]:
+    """Of the first `most` outcomes of a time, the promises of those that tell of a link with the dimensions of one of
+    `ways`, and perhaps of more; and up to when that is. Of one moment all are gone through at once.
+    """
+    last = await queries.fetch_one(
+        "SELECT time FROM outcome WHERE time >= :since AND time < :until ORDER BY time LIMIT 1 OFFSET :most",
+        {"since": since, "until": until, "most": most},
+    )
+    end = max(last[0], math.nextafter(since, math.inf)) if last else until
+    named: dict[str, str] = {}
+    alike = []
+    for way in ways:
+        texts = [_like(*value) for value in way.items()]
+        names = [f"d{len(named) + index}" for index in range(len(texts))]
+        named |= dict(zip(names, texts, strict=True))
+        alike.append(" AND ".join(f"dimensions LIKE :{name} ESCAPE '!'" for name in names) or "1 = 1")
+    on_a_way = f" AND ({' OR '.join(f'({each})' for each in alike)})" if len(named) <= ALIKE_MAX else ""
+    rows = await queries.fetch(
+        "SELECT promise FROM outcome WHERE time >= :since AND time < :end AND service = :service AND step = 'deliver'"  # noqa: S608
+        f" AND layer = 'link' AND promise <> ''{on_a_way}",
+        {"since": since, "end": end, "service": service, **(named if on_a_way else {})},
+    )
+    return list(dict.fromkeys(promise for (promise,) in rows)), end
+
+
+def _like(name: str, value: str) -> str:
+    """A pattern of the dimensions that have this value, as they are stored."""
+    text = msgspec.json.encode({name: value}).decode()[1:-1]
+    return "%" + text.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+
+
+async def deliveries_of(queries: Queries, promises: Collection[str], *, service: str) -> list[StoredOutcome]:
+    """All that is told of the delivery of these messages, oldest first."""
+    sql = f"{_OUTCOMES} WHERE step = 'deliver' AND promise <> '' AND promise IN (:values) AND service = :service"
+    rows = [_taken(row) for row in await fetch_in(queries, sql, promises, {"service": service})]
+    return sorted(rows, key=lambda row: row.place)
+
+
+async def named_on(
+    queries: Queries, devices: Collection[str], *, service: str, since: float
+) -> list[tuple[str, str, float]]:
+    """Who a role of a service has named on these devices since then, and when first: device, customer, time."""
+    rows = await fetch_in(
+        queries,
+        "SELECT device, customer, MIN(time) FROM outcome WHERE device IN (:values) AND device <> '' AND customer <> ''"
+        " AND time >= :since AND service = :service AND observed = :observed GROUP BY device, customer",
+        devices,
+        {"since": since, "service": service, "observed": True},
+    )
+    return [(device, customer, time) for device, customer, time in rows]
 
 
 async def outcomes_of_customer(

@@ -46,9 +46,9 @@ def credits_csv(given: Iterable[CreditRecord], zone: tzinfo) -> str:
     return _csv(head, rows)
 
 
-def exposed_csv(exposed: Iterable[ExposedMessage], zone: tzinfo) -> str:
-    """The messages that went the wrong way; no bodies."""
-    head = ("message", "recipient", "customer", "account", "class", "sent_at", "verdict")
+def exposed_csv(exposed: Iterable[ExposedMessage], zone: tzinfo, *, headed: bool = True) -> str:
+    """The messages that went the wrong way; no bodies. `headed` False: a further part of them."""
+    head = ("message", "recipient", "customer", "account", "class", "sent_at", "verdict") if headed else ()
     rows = (
         (e.message, e.recipient, e.customer, e.account, e.message_class, iso(e.sent_at, zone), e.verdict)
         for e in exposed
@@ -59,7 +59,8 @@ def exposed_csv(exposed: Iterable[ExposedMessage], zone: tzinfo) -> str:
 def _csv(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
     written = io.StringIO()
     writer = csv.writer(written)
-    writer.writerow(head)
+    if head:
+        writer.writerow(head)
     writer.writerows([cell(value) for value in row] for row in rows)
     return written.getvalue()
 

@@ -1,7 +1,7 @@
 """The pages of incidents: the list, one incident with its answer sheet and what can be done, those hit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
@@ -9,16 +9,17 @@ from zoneinfo import ZoneInfo
 
 from prikkfri.assurance.answers import IncidentFacts, answer_sheet, headline, sentence
 from prikkfri.assurance.console import Console
+from prikkfri.assurance.impact import ExposedMessage
 from prikkfri.assurance.incidents import TRANSITIONS, Fact, Incident, Kind, accepts, displayed_state, in_order
 from prikkfri.assurance.remedies import in_doubt
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.response.store import CreditRecord
 from prikkfri.assurance.response.tables import contacts_of, credits_csv, exposed_csv, hits_csv
 from prikkfri.clock import Clock
-from prikkfri.protocols.asgi import HttpResponse
+from prikkfri.protocols.asgi import NO_STORE, HttpResponse
 from prikkfri.web.console.confirming import Confirmation, ask_first
 from prikkfri.web.console.forms import WHY_CHARACTERS_MAX, WHY_TROUBLE, file_of, form_of, says_why
-from prikkfri.web.console.live import LiveUpdates, Pace, Parts
+from prikkfri.web.console.live import LiveUpdates, Pace, Parts, stream_of
 from prikkfri.web.console.pages import ConsoleRequest, Page, ShowPage, redirect
 from prikkfri.web.console.rendering import Templates
 
@@ -261,11 +262,13 @@ class IncidentPages:
         )
         shown, count = await self._response.register.first_hits(incident.id, most=HITS_SHOWN_MAX)
         listed = await self._response.register.listed(incident.id)
+        exposures = self._response.evaluations.exposures
+        exposed, exposed_count = await exposures.first(incident, most=HITS_SHOWN_MAX)
         return self._show(
             "hits.html", request, who, status=422 if trouble else 200, incident=incident, shown=shown, count=count,
             in_full=in_full, why=why, why_max=WHY_CHARACTERS_MAX, trouble=trouble,
             sentence=sentence(incident, listed.hit if listed else None, self._zone),
-            exposed=await self._response.evaluations.exposed(incident) or (), most=HITS_SHOWN_MAX,
+            exposed=exposed, exposed_count=exposed_count, most=HITS_SHOWN_MAX,
         )  # fmt: skip
 
     async def _csv(self, request: ConsoleRequest, who: str) -> HttpResponse:
@@ -280,17 +283,27 @@ class IncidentPages:
         await self._console.record_access(
             who=who, what=f"CSV of an incident: {table}", subject=f"incident {identifier}", why=why
         )
+        name = f"incident-{identifier}-{table}.csv"
+        headers = (CSV, (b"content-disposition", f'attachment; filename="{name}"'.encode()))
         if table == "hit":
             text = await asyncio.to_thread(hits_csv, await self._response.register.hits(identifier), self._zone)
         elif table == "credits":
             text = await asyncio.to_thread(credits_csv, await self._response.register.credits(identifier), self._zone)
         else:
-            text = await asyncio.to_thread(
-                exposed_csv, await self._response.evaluations.exposed(incident) or (), self._zone
-            )
-        name = f"incident-{identifier}-{table}.csv"
-        headers = (CSV, (b"content-disposition", f'attachment; filename="{name}"'.encode()))
+            pages = self._response.evaluations.exposures.messages(incident)
+            first: list[ExposedMessage] = await anext(
+                pages, []
+            )  # before anything is answered: the database may not answer
+            return HttpResponse(200, None, (*headers, NO_STORE), stream=stream_of(self._exposed_csv(first, pages)))
         return HttpResponse(200, None, headers, text.encode())
+
+    async def _exposed_csv(
+        self, first: list[ExposedMessage], pages: AsyncIterator[list[ExposedMessage]]
+    ) -> AsyncGenerator[bytes, None]:
+        """Page by page: nobody knows how many there are, and others are answered meanwhile."""
+        yield (await asyncio.to_thread(exposed_csv, first, self._zone)).encode()
+        async for page in pages:
+            yield (await asyncio.to_thread(exposed_csv, page, self._zone, headed=False)).encode()
 
     # Contacts with customer service.
 

@@ -6,22 +6,12 @@ comes to is stored, so that a restart goes on.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import tzinfo
-from functools import partial
 
 from prikkfri.assurance import incidents, recovery, status
 from prikkfri.assurance.answers import Answer, IncidentFacts, answer_sheet
-from prikkfri.assurance.impact import (
-    ROUTE,
-    ExposedMessage,
-    Impact,
-    ListChange,
-    Scope,
-    exposure,
-    misdelivery_scopes,
-    proven,
-)
+from prikkfri.assurance.impact import ExposureFigures, Impact, ListChange
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.notices import notices
 from prikkfri.assurance.post_incident.service import RULE, PostIncidentWork, is_proven, record_credits
@@ -29,8 +19,8 @@ from prikkfri.assurance.recovery import Recovery
 from prikkfri.assurance.remedies import ServiceCredit, in_doubt
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.actions.service import Actions
+from prikkfri.assurance.response.exposures.service import Exposures
 from prikkfri.assurance.response.histories.service import Histories
-from prikkfri.assurance.response.history import History
 from prikkfri.assurance.response.register.service import HISTORY_MAX, IncidentRegister
 from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.assurance.response.timing import Timing
@@ -39,7 +29,6 @@ from prikkfri.assurance.tally import Expectation
 from prikkfri.clock import Clock
 from prikkfri.config import Assurance as Settings
 from prikkfri.errors import StorageError
-from prikkfri.journal import Outcome
 from prikkfri.storage import Database, Transaction
 
 log = logging.getLogger("prikkfri.assurance")
@@ -73,6 +62,7 @@ class Evaluations:
         self._timing = timing
         self._criteria = recovery.Criteria(hold_seconds=settings.hold_seconds)
         self._histories = Histories(database, register, expectations=expectations, timing=timing)
+        self.exposures = Exposures(database, register, clock=clock, timing=timing)
         self._recoveries: dict[str, Recovery] = {}
         self._afterwards = PostIncidentWork(
             database,
@@ -98,6 +88,7 @@ class Evaluations:
         register.forget_earlier()
         looked_at = {each.id for each in register.worth_looking_at()}
         await self._histories.forget_all_but(looked_at)
+        self.exposures.forget_all_but(looked_at)
         await self._afterwards.go_on(looked_at)
 
     async def _look_at(self, incident: Incident) -> None:
@@ -132,7 +123,7 @@ class Evaluations:
                 after = incidents.record_doubts(after, len(doubted), now)
             await register.save(after)
         after = register.current(incident.id) or after
-        sheet = await self.answers(await self._known(after, seen.impact, await self._exposed(after, history)))
+        sheet = await self.answers(await self._known(after, seen.impact, await self.exposures.figures(after)))
         await self._database.write(lambda t: store.save_answers(t, incident.id, sheet))
 
     async def _contacts(self, incident: Incident) -> list[tuple[float, float]] | None:
@@ -195,11 +186,9 @@ class Evaluations:
         if incident is None:
             return None
         listed = await self._database.snapshot(lambda q: store.impact_of(q, incident))
-        return await self._known(incident, listed[0] if listed else None, await self.exposed(incident))
+        return await self._known(incident, listed[0] if listed else None, await self.exposures.figures(incident))
 
-    async def _known(
-        self, incident: Incident, made: Impact | None, exposed: Sequence[ExposedMessage] | None
-    ) -> IncidentFacts:
+    async def _known(self, incident: Incident, made: Impact | None, exposed: ExposureFigures | None) -> IncidentFacts:
         register = self._register
         listed = await register.listed(incident.id)
         given = await register.credits(incident.id)
@@ -215,7 +204,7 @@ class Evaluations:
             incomplete=listed.incomplete if listed else "",
             load=incident.load,
             exposed=exposed,
-            notices=notices(incident, exposed or (), hit=made.seen if made else None),
+            notices=notices(incident, exposed, hit=made.seen if made else None),
             recovery=self._recoveries.get(incident.id),
             history=incidents.recurrences(incident, history),
             remedy=remedy,
@@ -225,32 +214,3 @@ class Evaluations:
 
     async def answers(self, known: IncidentFacts) -> tuple[Answer, ...]:
         return answer_sheet(known, now=self._clock.now(), zone=self._zone)
-
-    async def exposed(self, incident: Incident) -> Sequence[ExposedMessage] | None:
-        """The messages that an incident exposed to strangers; None when nothing tells whether it did."""
-        return await self._exposed(incident, None)
-
-    async def _exposed(self, incident: Incident, history: History | None) -> Sequence[ExposedMessage] | None:
-        """`history`: of the incident's service, where it is at hand."""
-        if incident.service != "messages":
-            return ()
-        scope = Scope(incident.segments, incident.since, evaluation.until(incident, self._clock.now()))
-        earlier = incident.since - self._timing.exposed_before_seconds
-        read = partial(self._register.outcomes, service=incident.service)
-        # Whether any went astray only canaries say, and they are few; who went that way is asked when some did.
-        flown = await read(earlier, scope.since if history else scope.until, step=ROUTE)
-        within = [each for each in history.routes if scope.since <= each.time < scope.until] if history else []
-        astray, surely_none = await asyncio.to_thread(_said_by_canaries, [*flown, *within], scope)
-        if not astray:
-            return () if surely_none else None
-        whole = history is not None and history.whole
-        before = await read(earlier, scope.since if whole else scope.until)
-        went = await asyncio.to_thread(history.between, scope.since, scope.until) if history and whole else []
-        return await asyncio.to_thread(exposure, [*before, *went], *astray)
-
-
-def _said_by_canaries(known: Sequence[Outcome], scope: Scope) -> tuple[tuple[Scope, ...], bool]:
-    """Where and when messages went astray; and when nothing says that any did, whether that proves that none did."""
-    astray = misdelivery_scopes(known, scope)
-    # Failing to arrive exposes nobody. That none went astray, only canaries can say.
-    return astray, not astray and proven(known, scope)

@@ -51,7 +51,8 @@ class IncidentRegister:
         """Contacts that have been stored, and that the watch has not taken yet."""
         self.acting = asyncio.Lock()
         self.erasures = 0
-        """Customers erased since the start: a look that began before one would write their names again."""
+        """Goes up before a customer is erased and once more after it: a look that began before either would write their
+        names again."""
 
     async def recover(self) -> None:
         """Knows again what is stored. Raises `StorageError`."""
@@ -139,8 +140,7 @@ class IncidentRegister:
             self.erasures += 1  # before it: nobody may write meanwhile what is erased
             done = await erase()
             incidents = touched(done)
-            if incidents is None:
-                self.erasures -= 1
+            self.erasures += 1 if incidents is not None else -1
             for identifier in incidents or ():
                 self.lists.pop(identifier, None)
             return done
@@ -175,24 +175,22 @@ class IncidentRegister:
         self.new_contacts += new
         return len(new)
 
-    async def outcomes(self, since: float, until: float, *, service: str = "", step: str = "") -> list[Outcome]:
+    async def outcomes(self, since: float, until: float, *, service: str = "") -> list[Outcome]:
         """In the order of time; read in parts, so that many hold nobody up."""
         found: list[Outcome] = []
-        async for part in self.stored_outcomes(since, until, service=service, step=step):
+        async for part in self.stored_outcomes(since, until, service=service):
             found += [stored.outcome for stored in part]
         return found
 
     async def stored_outcomes(
-        self, since: float, until: float, *, service: str = "", step: str = ""
+        self, since: float, until: float, *, service: str = ""
     ) -> AsyncIterator[list[StoredOutcome]]:
         """The same part by part, with their places in the journals."""
         last: StoredOutcome | None = None
         most = self._timing.outcomes_at_once_max
         while True:
             part = await self._database.read(
-                lambda q, last=last: outcomes_in(
-                    q, since=since, until=until, service=service, step=step, after=last, most=most
-                )  # type: ignore[misc]
+                lambda q, last=last: outcomes_in(q, since=since, until=until, service=service, after=last, most=most)  # type: ignore[misc]
             )
             yield part
             if len(part) < most:
