@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from prikkfri.assurance.impact import ROUTE, Holder, Impact, Scope, impact
+from prikkfri.assurance.impact import Holder, Impact, Scope, impact
 from prikkfri.assurance.programmes import channel_come_to
 from prikkfri.assurance.response import assessing
 from prikkfri.assurance.response.assessing import Expectations
@@ -21,10 +21,6 @@ class History(Protocol):
     @property
     def acts(self) -> Sequence[Outcome]:
         """What was done about a fault, and what became of pictures; oldest first."""
-
-    @property
-    def routes(self) -> Sequence[Outcome]:
-        """What canaries say of routes."""
 
     def promises(self) -> PromiseColumns:
         """Those that are settled, oldest first."""
@@ -44,13 +40,6 @@ class History(Protocol):
     def viewers(self, since: float, until: float) -> Mapping[str, int]:
         """How many began to watch each channel; of the time before the incident was opened."""
 
-    @property
-    def whole(self) -> bool:
-        """Whether all outcomes are in memory."""
-
-    def between(self, since: float, until: float) -> list[Outcome]:
-        """All of them, oldest first; asked of one that is whole."""
-
 
 @dataclass(frozen=True)
 class OutcomeHistory:
@@ -65,10 +54,6 @@ class OutcomeHistory:
     @property
     def acts(self) -> Sequence[Outcome]:
         return [outcome for outcome in self.outcomes if assessing.is_act(outcome)]
-
-    @property
-    def routes(self) -> Sequence[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.step == ROUTE]
 
     def promises(self) -> PromiseColumns:
         settled = assessing.settled(self.outcomes, now=self.now, expectations=self.expectations)
@@ -89,10 +74,3 @@ class OutcomeHistory:
     def viewers(self, since: float, until: float) -> Mapping[str, int]:
         came = (channel_come_to(outcome) for outcome in self.outcomes if since <= outcome.time < until)
         return Counter(channel for channel in came if channel is not None)
-
-    @property
-    def whole(self) -> bool:
-        return True
-
-    def between(self, since: float, until: float) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if since <= outcome.time < until]

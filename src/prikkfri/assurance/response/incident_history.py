@@ -20,7 +20,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from prikkfri.assurance.impact import ROUTE, Impact, Scope
+from prikkfri.assurance.impact import Impact, Scope
 from prikkfri.assurance.loads import STEPS
 from prikkfri.assurance.programmes import COMING, channel_come_to
 from prikkfri.assurance.response import assessing
@@ -82,7 +82,7 @@ class IncidentHistory:
         """A heap of when each changes by itself."""
         self._number = 0
         self._promises = OrderedPromises()
-        self._acts, self._routes = _Rows(), _Rows()
+        self._acts = _Rows()
         self._crowds, self._viewers = _Moments(), _Moments()
         self._figures = HouseholdFigures(self._households, self._archive, expectations)
 
@@ -203,7 +203,7 @@ class IncidentHistory:
         if since > self.since:
             self._ahead = [row for row in self._ahead if row.outcome.time >= since]
             self._households.forget(since)
-            for known in (self._acts, self._routes, self._crowds, self._viewers):
+            for known in (self._acts, self._crowds, self._viewers):
                 known.forget(since)
             if self._archive:
                 self._promises.replace(self._archive.forget(since), ())
@@ -221,7 +221,6 @@ class IncidentHistory:
                 self._households.put(row)
             self._count_usual(row.outcome for row in due if row.outcome.time < self.usual_until)
             self._acts.add(row for row in due if assessing.is_act(row.outcome))
-            self._routes.add(row for row in due if row.outcome.step == ROUTE)
         while self._changes and self._changes[0][0] <= now:
             at, _, household = heappop(self._changes)
             if household.changes_at == at:
@@ -319,10 +318,6 @@ class IncidentHistory:
     def acts(self) -> Sequence[Outcome]:
         return self._acts.outcomes
 
-    @property
-    def routes(self) -> Sequence[Outcome]:
-        return self._routes.outcomes
-
     def promises(self) -> PromiseColumns:
         return self._promises.columns
 
@@ -346,17 +341,6 @@ class IncidentHistory:
     def archived(self) -> int:
         """How many households are in the archive."""
         return len(self._archive)
-
-    @property
-    def whole(self) -> bool:
-        return not self._archive
-
-    def between(self, since: float, until: float) -> list[Outcome]:
-        assert self.whole
-        rows = [
-            row for household in self._households.known for row in household.rows if since <= row.outcome.time < until
-        ]
-        return [row.outcome for row in sorted(rows, key=_place)]
 
 
 def _name(row: StoredOutcome) -> str:
