@@ -20,6 +20,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 from zlib import crc32
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -57,15 +58,14 @@ class JournalPlace(NamedTuple):
     position: int
 
 
-class PlacedMoment(NamedTuple):
+class PlacedMoment(msgspec.Struct, frozen=True, gc=False):
     """That something was told of somebody."""
 
     at: float
     place: Segment
 
 
-@dataclass(frozen=True, slots=True)
-class KeptPromise:
+class KeptPromise(msgspec.Struct, frozen=True, gc=False):
     """A promise that was kept in time."""
 
     at: float
@@ -101,15 +101,16 @@ class ArchivedHousehold:
     """Its promises, device and customers."""
 
 
-@dataclass(frozen=True, slots=True)
-class PromisesInTime:
-    """All that was promised to a household, to whom everything was answered in time."""
+class PromisesInTime(msgspec.Struct, frozen=True, gc=False):
+    """All that was promised to one person, to whom everything was answered in time. A struct of tuples: there are as
+    many as there are households in memory, and the collector need not go through them."""
 
     promises: tuple[KeptPromise, ...]
-    names: frozenset[str]
-    """Its device or customer, and its customers."""
-    customers: frozenset[str]
-    ids: frozenset[str]
+    name: str
+    """The device, or else the customer."""
+    customer: str
+    """Empty: none is told."""
+    ids: tuple[str, ...]
     """Of the promises."""
 
     @property
@@ -140,10 +141,10 @@ class PromisesInTime:
     def tags(self, held_by: Set[str]) -> frozenset[str] | None:
         """By what it is known, whose device these customers are known to have held; None: it is not one person, or
         they are known by what is a promise, too."""
-        if not held_by <= self.customers and len(self.customers | held_by) > 1:
+        names = {self.name, self.customer, *held_by} - {""}
+        if len(held_by | {self.customer} - {""}) > 1 or not names.isdisjoint(self.ids):
             return None
-        names = self.names | held_by
-        return names | self.ids if names.isdisjoint(self.ids) else None
+        return frozenset((*names, *self.ids))
 
 
 def in_time(outcomes: Sequence[Outcome], expectations: Expectations) -> PromisesInTime | None:
@@ -153,7 +154,7 @@ def in_time(outcomes: Sequence[Outcome], expectations: Expectations) -> Promises
     told of it and within the grace time of each asking, or joining, of it; and roles saw nothing else of it: then no
     scope, no later moment and nobody's device make anything else of it than that it asked and got it.
     """
-    who, customers = "", ""
+    who = customer_told = ""
     told: dict[str, list[Outcome]] = {}
     """By promise what was told of it before it was kept; nothing once it is."""
     kept: list[KeptPromise] = []
@@ -163,9 +164,9 @@ def in_time(outcomes: Sequence[Outcome], expectations: Expectations) -> Promises
         name = outcome.device or customer
         if outcome.verdict == "broken" or outcome.reason or not outcome.observed:
             return None
-        if not name or (who and name != who) or (customers and customer and customer != customers):
+        if not name or (who and name != who) or (customer_told and customer and customer != customer_told):
             return None
-        who, customers = name, customers or customer
+        who, customer_told = name, customer_told or customer
         if not (counts(outcome) or (step == JOIN and outcome.verdict == "asked")):
             return None
         if step == ROUTE or own_layer(outcome.service, outcome.layer):  # canaries' are asked for one by one
@@ -184,12 +185,11 @@ def in_time(outcomes: Sequence[Outcome], expectations: Expectations) -> Promises
         kept.append(_kept(outcome, before or ()))
         if promise:
             told[promise] = []
-    if not kept or not (real or customers) or any(told.values()):
+    if not kept or not (real or customer_told) or any(told.values()):
         return None
     if sum(1 + len(each.others) for each in kept) > ROWS_MAX:
         return None
-    theirs = frozenset((customers,)) - {""}
-    return PromisesInTime(tuple(kept), theirs | {who}, theirs, frozenset(told))
+    return PromisesInTime(tuple(kept), who, customer_told, tuple(told))
 
 
 def _lies_in(place: Segment, segments: Sequence[Segment]) -> bool:
