@@ -1,7 +1,10 @@
 """Watching: what arrives late, early, or not at all, and what a stream that cannot be read must not look like."""
 
 import random
+from collections.abc import Iterator
+from dataclasses import replace
 from math import inf, log, nan
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,12 +15,35 @@ from msgspec import structs
 from prikkfri.assurance.detection import SERIES_MAX, TESTS, Level, Settings, shares
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import Expectation
-from prikkfri.assurance.watching import CATCH_UP_SECONDS_MAX, Arrival, Watch, advance, kept, restored
+from prikkfri.assurance.watching import (
+    CATCH_UP_SECONDS_MAX,
+    Arrival,
+    SeriesNumbers,
+    Watch,
+    advance,
+    kept,
+    restored,
+)
 from prikkfri.journal import Outcome
 
 SETTINGS = Settings(warm_up_buckets=60)
 START = 1_000.0
 SIGN_IN = Segment.of({"service": "television", "step": "sign-in", "layer": "signin"})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def learns_at_once() -> Iterator[None]:
+    """What was counted is told by the level here, in series that are younger than their grace time (those have a file
+    of their own)."""
+    of = SeriesNumbers.of
+
+    def without_grace(*given: Any) -> SeriesNumbers:
+        numbers = of(*given)
+        return replace(numbers, grace_seconds=0 * numbers.grace_seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SeriesNumbers, "of", without_grace)
+        yield
 
 
 def sign_in(time: float, verdict: str = "kept", **fields: object) -> Arrival:

@@ -79,12 +79,16 @@ class SeriesNumbers:
     number: Mapping[Segment, int] = field(default_factory=dict)
     falls: Flags = field(default_factory=lambda: np.zeros(0, dtype=bool))
     """Whether that fewer come is a sign of a fault."""
+    grace_seconds: Floats = field(default_factory=lambda: np.zeros(0))
+    """In so many seconds what was asked first is settled: until then what is kept comes before what is not."""
 
     @classmethod
-    def of(cls, segments: Iterable[Segment]) -> "SeriesNumbers":
+    def of(cls, segments: Iterable[Segment], expectations: Mapping[tuple[str, str], Expectation]) -> "SeriesNumbers":
         known = tuple(segments)
         falls = np.array([segment.get("step") not in ANYBODYS_STEPS for segment in known], dtype=bool)
-        return cls(known, {segment: number for number, segment in enumerate(known)}, falls)
+        expected = [expectations.get((segment.get("service"), segment.get("step")), Expectation()) for segment in known]
+        grace_seconds = np.array([each.grace_seconds for each in expected])
+        return cls(known, {segment: number for number, segment in enumerate(known)}, falls, grace_seconds)
 
 
 _NONE = SeriesNumbers()
@@ -249,7 +253,7 @@ def restored(
     return Watch(
         counted_to,
         streams={state.segment: stream for stream, state in known},
-        series=SeriesNumbers.of(state.segment for state in states),
+        series=SeriesNumbers.of((state.segment for state in states), expectations),
         sums=together.of(states, settings) if states else None,
         raised={number: state.raised for number, state in enumerate(states) if state.raised},
         shares=shares.restored(numbers) if numbers else None,
@@ -293,7 +297,11 @@ def _one_bucket(
     rates.ask(start, ((o.service, o.customer or o.device) for _, o in due if o.observed and (o.customer or o.device)))
     watch = replace(watch, contacts=rates)
     watch = _with_new_series(
-        replace(watch, counted_to=end, stopped=_stopped(watch.stopped, due)), due, buckets, settings
+        replace(watch, counted_to=end, stopped=_stopped(watch.stopped, due)),
+        due,
+        buckets,
+        settings,
+        pairing.expectations,
     )
     if watch.sums is None:
         return watch, []
@@ -310,10 +318,14 @@ def _one_bucket(
         numbers = [number for number, _ in came]
         kept[numbers], broken[numbers] = [each.kept for _, each in came], [each.broken for _, each in came]
         seen[numbers] = True
-    sums, alarms = together.step(watch.sums, kept, broken, start, settings, segments=series.all, seen=seen, falls=falls)
+    # Of a young series only what is kept at once is settled: taken for ordinary, what is not kept would be a fault.
+    learns = watch.sums.buckets * settings.bucket_seconds >= series.grace_seconds
+    sums, alarms = together.step(
+        watch.sums, kept, broken, start, settings, segments=series.all, seen=seen, falls=falls, learns=learns
+    )
     stood = watch.raised
     watch = replace(watch, sums=sums, raised=_standing(stood, alarms, sums))
-    watch, risen = _shares_stepped(watch, stood, kept, broken, bool(buckets), settings)
+    watch, risen = _shares_stepped(watch, stood, kept, broken, bool(buckets), settings, learns=learns)
     spoken = seen & ~_resting(series.all, watch.stopped) if watch.stopped else seen
     watch, fallen = _volumes_stepped(watch, stood, kept + broken, settings, seen=spoken, falls=falls)
     watch, quiet = _silences_stepped(watch, stood, kept + broken, settings, seen=spoken, falls=falls)
@@ -323,7 +335,13 @@ def _one_bucket(
     return watch, [*(alarm for _, alarm in alarms), *risen, *fallen, *quiet, *late]
 
 
-def _with_new_series(watch: Watch, due: Sequence[Arrival], buckets: Buckets, settings: Settings) -> Watch:
+def _with_new_series(
+    watch: Watch,
+    due: Sequence[Arrival],
+    buckets: Buckets,
+    settings: Settings,
+    expectations: Mapping[tuple[str, str], Expectation],
+) -> Watch:
     if len(watch.streams) >= settings.series:
         return watch  # past that many, what is new is counted only in the series that are there
     new: dict[Segment, str] = {}
@@ -337,7 +355,7 @@ def _with_new_series(watch: Watch, due: Sequence[Arrival], buckets: Buckets, set
         return watch
     fresh, streams = together.fresh(new, settings), {**watch.streams, **new}
     sums = fresh if watch.sums is None else together.grown(watch.sums, fresh)
-    return replace(watch, streams=streams, series=SeriesNumbers.of(streams), sums=sums)
+    return replace(watch, streams=streams, series=SeriesNumbers.of(streams, expectations), sums=sums)
 
 
 def _standing(
@@ -362,6 +380,8 @@ def _shares_stepped(
     broken: Floats,
     any_counted: bool,
     settings: Settings,
+    *,
+    learns: Flags,
 ) -> tuple[Watch, list[Alarm]]:
     """The other test of all shares, one bucket on; `stood`: the alarms that stood before the bucket."""
     tested, before, order = _share_settings(settings), watch.shares, watch.series.all
@@ -373,7 +393,7 @@ def _shares_stepped(
         return replace(watch, shares=before), []
     # Of a series that is blind nothing is counted, and nothing speaks for or against it.
     start = watch.counted_to - settings.bucket_seconds
-    after, raised = shares.step(before, kept + broken, broken, start, tested)
+    after, raised = shares.step(before, kept + broken, broken, start, tested, learns=learns)
     assert watch.sums is not None
     alarms: list[Alarm] = []
     standing, shares_stand = dict(watch.raised), watch.sums.shares_stand.copy()

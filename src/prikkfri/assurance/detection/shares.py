@@ -171,9 +171,18 @@ def restored(numbers: dict[str, list[float]]) -> Shares:
 
 
 def step(
-    before: Shares, settled: npt.ArrayLike, broken: npt.ArrayLike, time: float, settings: ShareSettings
+    before: Shares,
+    settled: npt.ArrayLike,
+    broken: npt.ArrayLike,
+    time: float,
+    settings: ShareSettings,
+    *,
+    learns: Flags | bool = True,
 ) -> tuple[Shares, Flags]:
-    """Takes one bucket of all series, which began at `time`; tells in which an alarm is raised by it."""
+    """Takes one bucket of all series, which began at `time`; tells in which an alarm is raised by it.
+
+    `learns`: the series of which what is settled tells what share is ordinary.
+    """
     n, b = np.asarray(settled, dtype=float), np.asarray(broken, dtype=float)
     (some,) = np.nonzero(n)  # where nothing is settled nothing speaks for or against anything
     products, most = 1 + before.products, exp(settings.threshold)
@@ -188,7 +197,7 @@ def step(
         since[:, some] = np.where(goes_on, np.where(stood > 0, before.since[:, some], time), 0.0)
         of[:, some] = np.where(goes_on, before.of[:, some] + n[some], 0.0)
         seen[:, some] = np.where(goes_on, before.seen[:, some] + b[some], 0.0)
-    calm = _highest(sums) < settings.suspicion
+    calm = (_highest(sums) < settings.suspicion) & learns
     raised = (_added_up(products) >= most * len(LIFTS)) & ~before.standing
     lift, standing = before.lift.copy(), before.standing | raised
     (stands,) = np.nonzero(standing)

@@ -139,10 +139,12 @@ def step(
     segments: Sequence[Segment],
     seen: Flags,
     falls: Flags,
+    learns: Flags | bool = True,
 ) -> tuple[Sums, list[tuple[int, Alarm]]]:
     """Takes one bucket of all series, which began at `time`; returns the alarms that it raised, by number of series.
 
-    `seen`: the series that move; `falls`: those in which a plunge is believed.
+    `seen`: the series that move; `falls`: those in which a plunge is believed; `learns`: those of which what is settled
+    tells what share is ordinary.
     """
     prior = settings.share_prior_promises
     level = (before.broken + prior * before.prior) / (before.settled + prior)
@@ -160,7 +162,7 @@ def step(
             alarms.append((number, found))
         if new_plunges[number]:
             alarms.append((number, plunge_alarm(_sum(after, _PLUNGE, number), segments[number], raised_at, threshold)))
-    after = _learned(after, kept, broken, settings, share=share < threshold / 4, volume=plunge == 0)
+    after = _learned(after, kept, broken, settings, share=(share < threshold / 4) & learns, volume=plunge == 0)
     stand, alternative = before.shares_stand | new_shares, np.full_like(before.alternative, -1)
     rows = (after.height, after.since, after.expected, after.seen)  # made in this step, and so changed in place
     (stands,) = np.nonzero(stand)
