@@ -391,6 +391,38 @@ def test_of_two_places_each_is_judged_by_what_it_showed_itself(
     assert found.recovery.over is (state == "resolved")
 
 
+@pytest.mark.parametrize("astray", [True, False])
+def test_of_what_is_placed_nowhere_each_series_that_alarmed_is_judged_by_itself(astray: bool) -> None:
+    """Else a few canaries that say that messages go astray are watered down by all the messages that arrive."""
+    deliver = {"service": "messages", "step": "deliver", "layer": "link"}
+    route = {"service": "messages", "step": "route", "layer": "link"}
+    told: list[Outcome] = []
+    for second in range(-300, 240):
+        for index in range(20):
+            kept = second < 0 or index or second % 25  # a few more than before
+            told.append(tried(BEGAN + second + index / 20, f"s-{second}-{index}", kept=bool(kept), **deliver))
+        for link in range(20) if second % 5 == 0 else ():
+            bad = link == 7 and second >= 0 and (astray or second < 60)
+            canary = Outcome(
+                time=BEGAN + second,
+                verdict="broken" if bad else "kept",
+                reason="misdelivery" if bad else "",
+                promise=f"c-{second}-{link}",
+                dimensions={"link": f"way-{link}"},
+                **route,
+            )  # type: ignore[arg-type]
+            told.append(canary)
+    alarms = (
+        replace(ALARM, segment=Segment.of(deliver), seen=0.004, level=0.0002),
+        replace(ALARM, segment=Segment.of(route), seen=0.05, level=0.0002),
+        replace(ALARM, segment=Segment.of({**route, "link": "way-7"}), seen=1.0, level=0.0002),
+    )
+    found = incident(*RECOVERING[:2], alarm=alarms[0])
+    judged = seen(replace(found, alarms=alarms), told, 240.0)
+    assert len(judged.incident.segments) == 2 and not judged.incident.placement.placed
+    assert judged.recovery.over is not astray, judged.recovery.sentence
+
+
 @pytest.mark.parametrize(
     ("came_to", "stop", "state"),
     [

@@ -179,15 +179,24 @@ def _judge(
     known = _evidence(incident.segments, promises, max(shares, default=0.0), incident.since, grounds, now)
     known = replace(known, ended=ended, contacts=grounds.contacts)
     whole = recovery.judge(known, grounds.criteria, now=now)
-    if grounds.blind or not incident.placement.several:
+    parts = _parts(incident)
+    if grounds.blind or len(parts) < 2:
         return whole
     places = []
-    for each, theirs in zip(placed, assessing.parted(promises, [each.segment for each in placed]), strict=True):
-        alone = _evidence((each.segment,), theirs, each.share, incident.since, grounds, now)
+    for (segment, share), theirs in zip(parts, assessing.parted(promises, [place for place, _ in parts]), strict=True):
+        alone = _evidence((segment,), theirs, share, incident.since, grounds, now)
         # Who comes, and to what, is asked of the whole: in a part of it that is chance.
         judged = recovery.judge(replace(alone, usual_rate=None), grounds.criteria, now=now)
-        places.append((plain.place(each.segment), judged))
+        places.append((plain.place(segment), judged))
     return recovery.in_each_place(whole, places, grounds.criteria)
+
+
+def _parts(incident: Incident) -> list[tuple[Segment, float]]:
+    """Where it is, and what share was broken in each: where it is placed, or else where its alarms are."""
+    if placed := incident.placement.placed:
+        return [(each.segment, each.share) for each in placed]
+    seen = {alarm.segment: alarm.seen for alarm in incident.alarms if alarm.kind == "share"}
+    return [(segment, seen.get(segment, 0.0)) for segment in incident.segments]
 
 
 def _evidence(
