@@ -19,6 +19,7 @@ from prikkfri.protocols.smpp.receipt import MessageState, Receipt, is_receipt, p
 from prikkfri.protocols.smpp.session import Request, SessionEnd
 from prikkfri.protocols.smpp.text import decode_text
 from prikkfri.sms.messages import reference_of
+from prikkfri.sms.shared.service import Wire
 from prikkfri.sms.submission import Refusal
 
 NUMBER = "4790000001"
@@ -612,6 +613,31 @@ async def test_what_was_being_sent_when_the_process_died_is_in_doubt_and_not_sen
         at.clock.advance(IN_DOUBT_SECONDS)
         _, message = await link.message()
         assert message.destination == NUMBER
+
+
+async def test_what_differed_once_is_not_written_behind_what_followed_it_while_its_quarantine_cannot_be_stored(
+    house: Any,
+) -> None:
+    flipped: list[bytes] = []
+
+    def encode(message: ShortMessage) -> bytes:
+        body = encode_body(message)
+        if message.octets != b"one" or flipped:
+            return body
+        flipped.append(body)
+        return body[:-1] + bytes((body[-1] ^ 1,))
+
+    async with house(wire=Wire(encode=encode)) as at:
+        link, client = await at.network.bound(), await at.bound_client()
+        at.engine.fails_where = "SELECT 1 FROM sms_message WHERE state = 'quarantined'"
+        _, first = await client.submit(octets=b"one")
+        await at.engine.failed.wait()
+        await client.submit(octets=b"two")
+        assert (await link.message())[1].octets == b"two"
+        at.engine.fails_where = ""
+        await at.until(f"SELECT state FROM sms_message WHERE id = '{first}'", "quarantined")
+        await at.nothing_more_for(link, client)
+    assert flipped
 
 
 async def test_a_receipt_may_overtake_the_answer_that_names_its_message(house: Any) -> None:

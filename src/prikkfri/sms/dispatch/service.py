@@ -37,6 +37,9 @@ class Dispatch:
         """Messages of which it is asked who holds their number: they keep their place, and are not written yet."""
         self._hands: dict[str, NumberHolder] = {}
         """Of those whose number is held by somebody else, or nobody, what was found."""
+        self._unsound: dict[str, str] = {}
+        """Why, of each that was not to be written and is in no quarantine yet: the next try might write it, behind what
+        was to follow it."""
         self._served_last: dict[Party, str] = {}
         """The origin whose turn it was last: the next one is the first to be served then."""
         self._numbering = numbering_of(shared.settings)
@@ -205,6 +208,10 @@ class Dispatch:
                     elsewhere.append((message, to))
                     hands[message.id] = found
                     continue
+            if (why := self._unsound.get(message.id)) is not None:
+                aside.append(queue.popleft())
+                misdirected.append((message, why))
+                continue
             try:
                 outgoing = delivery.wire_body(
                     message, shared.sealer, party, now=now, parameters=parameters, absolute=absolute,
@@ -219,6 +226,7 @@ class Dispatch:
                 log.critical("message %s is in quarantine: %s", message.id, error)
                 aside.append(queue.popleft())
                 misdirected.append((message, str(error)))
+                self._unsound[message.id] = str(error)
                 continue
             if not written:
                 break
@@ -231,6 +239,8 @@ class Dispatch:
             if misdirected:
                 await self._quarantine_messages([(message.id, why) for message, why in misdirected])
                 left -= {message.id for message, _ in misdirected}
+                for message, _ in misdirected:
+                    self._unsound.pop(message.id, None)
             if elsewhere:
                 await self._send_elsewhere(elsewhere, party)
                 left -= {message.id for message, _ in elsewhere}
