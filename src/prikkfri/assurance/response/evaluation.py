@@ -183,7 +183,7 @@ def _judge(
     if grounds.blind or len(parts) < 2:
         return whole
     places = []
-    for (segment, share), theirs in zip(parts, assessing.parted(promises, [place for place, _ in parts]), strict=True):
+    for (segment, share), theirs in zip(parts, assessing.parted(promises, [lies for lies, _ in parts]), strict=True):
         alone = _evidence((segment,), theirs, share, incident.since, grounds, now)
         # Who comes, and to what, is asked of the whole: in a part of it that is chance.
         judged = recovery.judge(replace(alone, usual_rate=None), grounds.criteria, now=now)
