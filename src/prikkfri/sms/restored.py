@@ -134,18 +134,3 @@ def trouble(restore: Restore) -> str:
         f"the SMS centre sends nothing: its database is behind what it has been, as from a snapshot; {restore.waiting}"
         " messages in it may have been sent since; a person decides: prikkfri sms restored"
     )
-
-
-def next_line(before: str, incarnation: str, drawn: bytes) -> str:
-    """By what a database is known from now on that was restored behind a mark of another line.
-
-    It takes the other half of the references of long texts (`uses_upper_half`), however old the snapshot is.
-    """
-    last = drawn[-1] & 0xFE | (not uses_upper_half(before))
-    return f"{incarnation}.{(drawn[:-1] + bytes((last,))).hex()}"
-
-
-def uses_upper_half(line: str) -> bool:
-    """Of which half of the references its long texts are. A line without a restore has the lower one."""
-    _, restored, drawn = line.rpartition(".")
-    return bool(restored) and int(drawn, 16) % 2 == 1

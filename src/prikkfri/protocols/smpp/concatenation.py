@@ -8,6 +8,7 @@ import struct
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from math import inf
 from zlib import crc32
 
 import msgspec
@@ -156,30 +157,18 @@ def split(octets: bytes, data_coding: int, reference: int, *, wide: bool = False
     return tuple(start + bytes((number,)) + piece for number, piece in enumerate(pieces, 1))
 
 
-def in_half(reference: int, *, upper: bool, wide: bool = False) -> int:
-    """The reference of the lower or upper half that stands for one of all.
-
-    A phone waits a day for the rest of a text. Of those that a database from a backup does not know, nobody can say
-    which references they bear: after each such restore the other half is used.
-    """
-    half = (65_536 if wide else REFERENCES) // 2
-    return reference % half + half * upper
-
-
 class References:
     """The references of long messages, counted by the sender and the recipient that a phone is shown.
 
     A phone knows nothing of accounts: two that write in one name to one phone must not use one reference after the
     other by chance, or it makes one text of two. Each pair has one of `SLOTS` counters, for good: two messages of it
-    have the same reference only when 128 others have gone between, of its own or of pairs that share its slot. So no
+    have the same reference only when 256 others have gone between, of its own or of pairs that share its slot. So no
     pair is ever forgotten, and there are never more counters than that.
     """
 
     SLOTS = 65_536
 
     def __init__(self) -> None:
-        self.upper = False
-        """In which half they are."""
         self._last = array("h", [_NOT_YET]) * self.SLOTS
         self._changed: dict[int, int] = {}
 
@@ -193,11 +182,10 @@ class References:
             self._last[slot] = reference
 
     def next(self, sender: str, recipient: str, *, first: int) -> int:
-        """0 to 255, in one half. `first`: where a slot begins, best drawn by lot."""
+        """0 to 255. `first`: where a slot begins, best drawn by lot."""
         slot = self.slot(sender, recipient)
         last = self._last[slot]
-        reference = in_half(first if last == _NOT_YET else last + 1, upper=self.upper)
-        self._last[slot] = self._changed[slot] = reference
+        self._last[slot] = self._changed[slot] = reference = (first if last == _NOT_YET else last + 1) % 256
         return reference
 
     def changed(self) -> dict[int, int]:
@@ -225,8 +213,7 @@ class PartReference(msgspec.Struct, frozen=True, gc=False):
 
 
 class PartReferences:
-    """The references of parts that senders have cut themselves: as they chose them, brought into one half, but where a
-    phone would mix them.
+    """The references of parts that senders have cut themselves: as they chose them, but where a phone would mix them.
 
     Two senders that write in one name to one phone know nothing of each other, and each may choose the reference of
     the other's text, of which parts may still be missing. The later one then gets the next that is free, or
@@ -235,8 +222,6 @@ class PartReferences:
     """
 
     def __init__(self, *, messages_max: int = TEXTS_MAX, age_seconds_max: float = TEXT_SECONDS_MAX) -> None:
-        self.upper = False
-        """In which half those are that are taken from now on."""
         self._messages_max = messages_max
         self._age_seconds_max = age_seconds_max
         self._texts: OrderedDict[tuple[str, str, str, Part], _Text] = OrderedDict()
@@ -244,6 +229,15 @@ class PartReferences:
         self._taken: dict[tuple[str, str, bool], dict[int, tuple[str, str, str, Part]]] = {}
         """By sender, recipient and width: whose each reference is."""
         self._changed: dict[tuple[str, str, str, Part], None] = {}
+        self._moved_by = 0
+        self._moved_until = -inf
+
+    def move(self, by: int, *, until: float) -> None:
+        """Texts that begin before `until` bear another reference than they were given, so much further on.
+
+        For when it is not known which are taken: those whom two senders chose alike are apart all the same.
+        """
+        self._moved_by, self._moved_until = by, until
 
     def recover(self, kept: Iterable[PartReference]) -> None:
         """`kept`: what `changed` told, of each reference the last; the one that went on last is last."""
@@ -291,14 +285,15 @@ class PartReferences:
 
     def _free(self, key: tuple[str, str, str, Part], part: Part, now: float) -> int:
         taken = self._taken.get((key[1], key[2], part.wide), {})
-        for further in range((65_536 if part.wide else REFERENCES) // 2):
-            reference = in_half(part.reference + further, upper=self.upper, wide=part.wide)
+        size = 65_536 if part.wide else 256
+        moved_by = self._moved_by if key[0] and now < self._moved_until else 0
+        for further in range(moved_by, moved_by + size):
+            reference = (part.reference + further) % size
             if not self._is_in_use(key, reference, now):
                 if (before := taken.get(reference)) is not None:
                     self._forget(before)
                 return reference
-        ours = (each for each in taken if in_half(each, upper=self.upper, wide=part.wide) == each)
-        oldest = min(ours, key=lambda each: self._texts[taken[each]].at)
+        oldest = min(taken, key=lambda each: self._texts[taken[each]].at)
         self._forget(taken[oldest])
         return oldest
 
