@@ -77,7 +77,7 @@ class IncidentHistory:
         self._expectations = expectations
         self._households = Households()
         self._ahead: list[StoredOutcome] = []
-        """PlacedMoment for a moment that has not come."""
+        """Told for a moment that has not come."""
         self._changes: list[tuple[float, int, Household]] = []
         """A heap of when each changes by itself."""
         self._number = 0
