@@ -180,9 +180,9 @@ def test_misdelivery(seed: int) -> None:
     """One of three partners breaks 5 % of its messages for five minutes; one in five hundred breaks anywhere."""
     rng = random.Random(100 + seed)
     duty = Duty()
-    fault = (EIGHT + 300, EIGHT + 600)
+    fault = (EIGHT + 900, EIGHT + 1_200)  # what is ordinary is learned from a grace time after the start
     sent: set[str] = set()
-    for second in range(900):
+    for second in range(1_500):
         now = EIGHT + second
         arrived = []
         for number in range(30):
