@@ -36,7 +36,7 @@ class PackedRow(NamedTuple):
 
 
 class OutcomePacker:
-    """Outcomes as octets, a tenth of what they are as objects; what many say alike is kept once, and has a number."""
+    """Outcomes as octets, a sixth of what they are as objects; what many say alike is kept once, and has a number."""
 
     def __init__(self) -> None:
         self._streams: list[tuple[str, str]] = []

@@ -238,9 +238,9 @@ class IncidentHistory:
             del self._quiet[household]
             if household.into is not None:
                 continue
-            tags: frozenset[str] = frozenset()
-            if is_unnamed(household.outcomes) and household.outcomes[0].time <= self.now:
-                [kept] = household.outcomes
+            tags, outcomes = frozenset[str](), household.outcomes
+            if is_unnamed(outcomes) and outcomes[0].time <= self.now:
+                [kept] = outcomes
                 unnamed.append(PlacedMoment(kept.time, segment_of(kept)))
             elif (archived := self._archived(household)) is not None:
                 found.append(archived)
