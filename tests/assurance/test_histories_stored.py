@@ -42,10 +42,11 @@ class Shaken(Database):
         super().__init__(database.engine, area=database.area)
         self.database, self.lot = database, lot
         self.shakes = 0
+        self.calm = False
 
     async def write(self, work: Callable[..., Awaitable[Any]]) -> Any:
         drawn = self.lot.random()
-        if drawn > 0.15:
+        if drawn > 0.15 or self.calm:
             return await self.database.write(work)
         if drawn < 0.08:
             await self.database.write(work)
@@ -84,13 +85,15 @@ async def test_whenever_it_is_killed_it_says_what_one_from_nothing_says(
     alarm = Alarm("share", SEGMENTS["television"][0][0], BEGAN + 20, BEGAN, 0.005, 1.0, 40.0, 30.0, 25.0)
     incident = open_incident("i", alarm, BEGAN + evaluation.BEFORE_SECONDS)
     histories, now, began = begun(), BEGAN, BEGAN - 60
-    while now < BEGAN + (LASTS / 2 if stored and again else 4 * LASTS):
+    while now < BEGAN + (LASTS / 2 if stored and again and shaken.shakes else 4 * LASTS):
         now += lot.choice((0.25, 1.0, 2.0, 7.0))
         await database.write(partial(_follow, told.some(now), now))
-        if lot.random() < 0.1:
+        if unlucky := now > BEGAN + LASTS / 2:  # what has not come by lot is brought about
+            shaken.calm = shaken.shakes > 0
+        if lot.random() < 0.1 and not unlucky:
             began = BEGAN + lot.choice((-70.0, -60.0, -10.0, 5.0))
         incident = replace(incident, since=began + evaluation.BEFORE_SECONDS)
-        if restarted := lot.random() < 0.3:
+        if restarted := unlucky or lot.random() < 0.3:
             histories = begun()
         before, known = len(taken), await _stored(database)
         try:

@@ -82,7 +82,7 @@ class Told:
 
     def _answered(self, now: float) -> list[Outcome]:
         lot = self._lot
-        number, asked = lot.randrange(4 * self.people), now - lot.choice((0.0, 2.0, 20.0, 60.0)) * lot.random()
+        number, asked = lot.randrange(20 * self.people), now - lot.choice((0.0, 2.0, 20.0, 60.0)) * lot.random()
         if lot.random() < 0.4:
             return self._let_in(f"d-{number}", f"s-{number}", asked)
         step, device = lot.choice(("sign-in", "start-playback", "enter")), "" if lot.random() < 0.1 else f"d-{number}"

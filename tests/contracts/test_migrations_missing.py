@@ -82,5 +82,5 @@ def test_of_two_processes_that_start_at_once_one_makes_the_tables_and_both_go_on
         assert process.stdin is not None
         process.stdin.write("now\n")
         process.stdin.flush()
-    for process in both:
-        assert process.communicate() == (f"{len(history())}\n", "")
+    said = [process.communicate() for process in both]
+    assert said == [(f"{len(history())}\n", "")] * 2

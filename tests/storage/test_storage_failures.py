@@ -56,6 +56,20 @@ async def test_a_few_bad_works_among_many_cost_few_transactions(database: Databa
     assert database.counters.groups + database.counters.failed_groups - before < 60
 
 
+async def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    other = apsw.Connection(str(tmp_path / "sms.db"))
+    other.execute("BEGIN IMMEDIATE")  # as it does while it changes the mode of a new file; SQLite does not wait for it
+    with pytest.raises(StorageUnavailable):
+        await open_database(Location(tmp_path), "sms", limits=StorageLimits(busy_milliseconds_max=0))
+    opening = asyncio.create_task(asyncio.to_thread(open_unmigrated, Location(tmp_path), "sms"))
+    await asyncio.sleep(0.1)
+    assert not opening.done()
+    other.execute("ROLLBACK")
+    database = await opening
+    await database.write(lambda t: t.execute(THING))
+    await database.close()
+
+
 async def test_a_work_on_a_table_that_is_not_made_takes_no_neighbour_down(database: Database) -> None:
     await database.write(lambda t: t.execute(THING))
     works = [

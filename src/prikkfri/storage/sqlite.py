@@ -82,7 +82,7 @@ class SqliteEngine:
                 path.touch(mode=0o600, exist_ok=True)
                 self._writer = apsw.Connection(str(path), vfs=vfs, statementcachesize=STATEMENTS)
                 self._writer.set_busy_timeout(limits.busy_milliseconds_max)
-                self._writer.execute("PRAGMA journal_mode = WAL")
+                self._write_ahead()
                 self._writer.execute("PRAGMA synchronous = FULL")
                 self._writer.execute(f"PRAGMA journal_size_limit = {limits.wal_bytes_kept_max}")
                 # In place of SQLite's own hook, which would bring the log into the file inside of COMMIT.
@@ -93,6 +93,16 @@ class SqliteEngine:
         except apsw.Error as error:
             raise self.portable(error) from error
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="commit")
+
+    def _write_ahead(self) -> None:
+        """Of a new file whoever comes first changes the mode. SQLite does not wait for that, but for a transaction."""
+        while True:
+            try:
+                self._writer.execute("PRAGMA journal_mode = WAL")
+                return
+            except apsw.BusyError:
+                self._writer.execute("BEGIN IMMEDIATE")
+                self._writer.execute("ROLLBACK")
 
     def _open_reader(self) -> apsw.Connection:
         reader = apsw.Connection(
