@@ -504,11 +504,12 @@ async def erase_outcomes(
     if long_left:
         await transaction.drop_table(table_of(long_left[0]))
         await transaction.execute("DELETE FROM outcome_day WHERE day = :day", {"day": long_left[0]})
-    return erased + left + bool(long_left) + await transaction.execute(
+    holders = await transaction.execute(
         "DELETE FROM device_holder WHERE (device, customer) IN"
         " (SELECT device, customer FROM device_holder WHERE last_seen < :before ORDER BY last_seen LIMIT :most)",
         {"before": before, "most": most},
     )
+    return erased + left + bool(long_left) + holders
 
 
 async def _erase_rest(transaction: Transaction, *, before: float, most: int) -> int:
