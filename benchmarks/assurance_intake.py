@@ -141,7 +141,7 @@ async def evening(home: Path, url: str, per_second: int, seconds: int) -> dict[s
                     await response.evaluations.look()
                 looks += 1
     taken = sum(len(written) for written in books.written.values())
-    [(stored,)] = await database.read(lambda q: q.fetch("SELECT COUNT(*) FROM outcome"))
+    [(stored,)] = await database.read(lambda q: q.fetch("SELECT SUM(position) FROM outcome_head"))
     assert stored == taken, (stored, taken)
     await database.close()
     return {

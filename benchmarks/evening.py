@@ -23,13 +23,13 @@ from zoneinfo import ZoneInfo
 
 from journeys import Entrance, journey
 
-from prikkfri.assurance import store
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.surroundings import Surroundings
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance, Remedy, Tier
 from prikkfri.journal import Outcome, Page
-from prikkfri.storage import Database, Location, open_database
+from prikkfri.storage import Location, open_database
 
 ORDINARY_MINUTES = 10
 LOOKED_AT_EVERY_SECONDS = 10
@@ -66,7 +66,7 @@ async def evening(folder: Path, people: int, minutes: int, by: Entrance) -> None
     async for outcomes in seconds(clock, until=end + 150, fault=fault, end=end, per_second=per_second, by=by):
         page = Page("i", taken + 1, taken + len(outcomes), outcomes, taken + len(outcomes), 0, 0)
         taken += len(outcomes)
-        await database.write(lambda t, page=page: store.add_outcomes(t, "signin", page, clock.now()))  # type: ignore[misc]
+        await database.write(lambda t, page=page: outcome_store.add_outcomes(t, "signin", page, clock.now()))  # type: ignore[misc]
         response.watch.arrived("signin", outcomes)
         clock.advance(1)
         counted = time.thread_time()
@@ -81,18 +81,18 @@ async def evening(folder: Path, people: int, minutes: int, by: Entrance) -> None
             await asyncio.sleep(2 * BEAT_SECONDS)
             looks.append((spent, max(held_up, default=0.0)))
     beating.cancel()
-    await report(response, database, taken, per_second * minutes * 60, looks)
+    before, failed = ORDINARY_MINUTES * 60 * per_second, minutes * 60 * per_second
+    await report(response, taken, {device(number) for number in range(before + 1, before + failed + 1)}, looks)
     print(f"  a second's outcomes counted: {longest_count:.2f} CPU s at most")
     await database.close()
 
 
-async def report(
-    response: Response, database: Database, taken: int, hit: int, looks: Sequence[tuple[float, float]]
-) -> None:
+async def report(response: Response, taken: int, truth: set[str], looks: Sequence[tuple[float, float]]) -> None:
     [incident] = await response.register.incidents()
-    listed = await response.register.listed(incident.id)
+    listed = {hit.device for hit in await response.register.hits(incident.id)}
     given = await response.register.credits(incident.id)
-    print(f"  {taken:,} outcomes; {hit:,} hit; listed {listed.hit if listed else 0:,}, credited {len(given):,};")
+    print(f"  {taken:,} outcomes; {len(truth):,} hit; listed {len(listed):,}: missing {len(truth - listed):,},")
+    print(f"  wrongly {len(listed - truth):,}; credited {len(given):,};")
     print(f"  the incident is {incident.state}, placed at {', '.join(str(segment) for segment in incident.segments)}")
     slowest = max(looks)
     print(f"  a look at it: {slowest[0]:.1f} CPU s at most ({taken / slowest[0]:,.0f} outcomes a CPU second),")
@@ -111,7 +111,7 @@ async def seconds(
         for index in range(per_second):
             number += 1
             at, failing = clock.now() + index / per_second, fault <= clock.now() < end
-            known = {"device": f"d-{number:022d}", "promise": f"p-{number}", "customer": f"s-{number}"}
+            known = {"device": device(number), "promise": f"p-{number}", "customer": f"s-{number}"}
             told = journey(at, by=by, answered_after=None if failing else 0.1, dimensions={"client": "phone"}, **known)
             outcomes += [each for each in told if each.time < clock.now() + 1]
             later += [each for each in told if each.time >= clock.now() + 1]
@@ -119,6 +119,10 @@ async def seconds(
         later = [each for each in later if each.time >= clock.now() + 1]
         outcomes += due
         yield outcomes
+
+
+def device(number: int) -> str:
+    return f"d-{number:022d}"
 
 
 async def beat(held_up: list[float]) -> None:

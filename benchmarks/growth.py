@@ -23,6 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from prikkfri.assurance import store
 from prikkfri.assurance.counting import count
 from prikkfri.assurance.detection import Settings
 from prikkfri.assurance.impact import Hit, Impact, ListChange, Scope
+from prikkfri.assurance.outcomes import store as outcome_store
+from prikkfri.assurance.outcomes.days import DAY_SECONDS
+from prikkfri.assurance.outcomes.store import LEFT_SECONDS, erase_outcomes
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store as response_store
 from prikkfri.assurance.watching import Arrival, Watch, advance
@@ -135,7 +139,7 @@ async def one_list(folder: Path, size: int) -> dict[str, Any]:
             )
             for c, d in zip(names[part : part + 5_000], devices[part : part + 5_000], strict=True)
         ]
-        await database.write(lambda t, seen=seen: store.join_devices(t, seen, START))  # type: ignore[misc]
+        await database.write(lambda t, seen=seen: outcome_store.join_devices(t, seen, START))  # type: ignore[misc]
     whole = ListChange.between({}, hits)
     changed = [replace(hit, tries=2) if number % 100 == 0 else hit for number, hit in enumerate(hits)]
     some = ListChange.between(whole.by_person, changed)
@@ -177,18 +181,23 @@ async def an_hour(folder: Path, size: int) -> dict[str, Any]:
         page = Page("i", first + 1, first + len(told), told, first + len(told), 0, 0)
 
         async def take(transaction: Transaction, page: Page = page) -> None:
-            await store.add_outcomes(transaction, "signin", page, START)
+            await outcome_store.add_outcomes(transaction, "signin", page, START)
             await store.add_counts(transaction, count(page.outcomes, START))
-            await store.join_devices(transaction, page.outcomes, START)
+            await outcome_store.join_devices(transaction, page.outcomes, START)
 
         await database.write(take)
     figures: dict[str, Any] = {"taken_a_second": round(size / (time.perf_counter() - began))}
     print(f"{size:,} outcomes: {figures['taken_a_second']:,} taken a second", flush=True)
     since, until = int(START), int(START) + 3_600
     steps: dict[str, Callable[[], Awaitable[Any]]] = {
-        "one customer's": lambda: database.read(lambda q: store.outcomes_of_customer(q, f"s-{size // 2}", most=200)),
+        "one customer's": lambda: database.read(
+            lambda q: outcome_store.outcomes_of_customer(q, f"s-{size // 2}", most=200)
+        ),
         "counted": lambda: database.read(lambda q: store.counts(q, since=since, until=until, period=60)),
-        "an erasing": lambda: database.write(lambda t: store.erase_outcomes(t, before=START + 3_600)),
+        "a day left": lambda: database.write(partial(erase_outcomes, before=START + 3 * DAY_SECONDS, now=START)),
+        "its table dropped": lambda: database.write(
+            partial(erase_outcomes, before=START + 3 * DAY_SECONDS, now=START + LEFT_SECONDS)
+        ),
     }
     figures |= {name: await timed(f"{size:,} outcomes, {name}", step) for name, step in steps.items()}
     figures["file_mb"] = sum(path.stat().st_size for path in folder.rglob("*")) // 1_000_000

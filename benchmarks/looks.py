@@ -31,6 +31,7 @@ from prikkfri.assurance import store
 from prikkfri.assurance.counting import PERIOD_SECONDS, count
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, apply_fact, open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.store import save_incident
 from prikkfri.assurance.response.timing import TIMING
@@ -113,7 +114,7 @@ async def looks(folder: Path, outcomes: int, kept: int) -> None:
         print("  they are not on the list!")
     await timed("one customer who was: was I hit", lambda: response.announcements.was_hit(hit))
     await timed(
-        "one customer's outcomes", lambda: database.read(lambda q: store.outcomes_of_customer(q, hit, most=200))
+        "one customer's outcomes", lambda: database.read(lambda q: outcome_store.outcomes_of_customer(q, hit, most=200))
     )
     since, until = int(fault) - BEFORE_SECONDS, int(clock.now())
     await timed(
@@ -131,9 +132,9 @@ async def take(database: Database, before: int, outcomes: list[Outcome]) -> int:
     named = [structs.replace(o, customer=f"s-{o.promise[2:]}") for o in outcomes if o.verdict == "asked"]
 
     async def work(transaction: Transaction) -> None:
-        await store.add_outcomes(transaction, "signin", page, now)
+        await outcome_store.add_outcomes(transaction, "signin", page, now)
         await store.add_counts(transaction, count(outcomes, now))
-        await store.join_devices(transaction, named, now)
+        await outcome_store.join_devices(transaction, named, now)
 
     await database.write(work)
     return len(outcomes)

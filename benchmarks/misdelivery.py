@@ -34,10 +34,10 @@ from zoneinfo import ZoneInfo
 
 from evening import nothing_else
 
-from prikkfri.assurance import store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import ExposedMessage
 from prikkfri.assurance.incidents import Incident, open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.response.exposures.service import Exposures
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.tables import exposed_csv
@@ -253,7 +253,7 @@ async def take(
         part = list(told[first : first + most])
         page = Page("i", taken + 1, taken + len(part), part, taken + len(part), 0, 0)
         taken += len(part)
-        await database.write(lambda t, page=page: store.add_outcomes(t, "sms", page, clock.now()))  # type: ignore[misc]
+        await database.write(lambda t, page=page: outcome_store.add_outcomes(t, "sms", page, clock.now()))  # type: ignore[misc]
         if response is not None:
             response.watch.arrived("sms", part)
     return taken

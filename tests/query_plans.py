@@ -22,6 +22,9 @@ class Listening:
         self.heard += [(sql, row) for row in rows]
         await self.inner.execute_many(sql, rows)
 
+    async def drop_table(self, table: str) -> None:
+        await self.inner.drop_table(table)
+
     async def fetch(self, sql: str, parameters: Any = None) -> Any:
         self.heard.append((sql, parameters))
         return await self.inner.fetch(sql, parameters)

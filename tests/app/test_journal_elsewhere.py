@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from machines import Machines
+from outcome_rows import outcome_rows
 from waiting import eventually
 
 from prikkfri.assurance import service
@@ -38,7 +39,7 @@ async def test_what_a_door_elsewhere_saw_comes_once_over_its_death_and_it_hears_
     async def stored() -> list[int]:
         reader = open_reader(Location(core), "assurance")
         try:
-            rows = await reader.read(lambda q: q.fetch("SELECT position FROM outcome WHERE stream = 'door'"))
+            rows = await reader.read(lambda q: outcome_rows(q, "position", "stream = 'door'"))
             return sorted(row[0] for row in rows)
         finally:
             await reader.close()

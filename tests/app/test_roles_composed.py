@@ -21,9 +21,9 @@ from prikkfri.app.roles import Role, build
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope, impact
 from prikkfri.assurance.incidents import open_incident
+from prikkfri.assurance.outcomes.store import add_outcomes
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.store import add_outcomes
 from prikkfri.clock import Clock, ManualClock, SystemClock
 from prikkfri.config import Account, Canary, Config, Edge, Journal, Link, Remedy, Sms, SmsEdge, Tier
 from prikkfri.config import Assurance as AssuranceSettings

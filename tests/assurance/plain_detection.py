@@ -62,7 +62,8 @@ class PlainShares:
         ratios = [likelihood(b, n, share, self.clumping) - ordinary for share in risen]
         self.products = [(1 + each) * exp(min(ratio, 300)) for each, ratio in zip(self.products, ratios, strict=True)]
         heights = [each.height + ratio for each, ratio in zip(self.sums, ratios, strict=True)]
-        raised = sum(self.products) / len(RISES) >= exp(settings.threshold) and self.stands_by is None
+        speaks = sum(self.products) / len(RISES) >= exp(settings.threshold) and max(heights) > 0
+        raised = speaks and self.stands_by is None
         stood = self.stands_by is not None
         if raised:
             self.stands_by = heights.index(max(heights))

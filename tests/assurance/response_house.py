@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import httpx
 from surroundings import surroundings
 
-from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.store import CreditRecord

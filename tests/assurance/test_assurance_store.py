@@ -11,10 +11,12 @@ from query_plans import walks
 
 from prikkfri.assurance import store
 from prikkfri.assurance.counting import Count
-from prikkfri.assurance.store import DIMENSIONS_MAX, TEXT_CHARACTERS_MAX, OutcomeFilter, StoredOutcome
+from prikkfri.assurance.outcomes import store as outcome_store
+from prikkfri.assurance.outcomes.days import DAY_SECONDS
+from prikkfri.assurance.outcomes.stored import DIMENSIONS_MAX, TEXT_CHARACTERS_MAX, OutcomeFilter, StoredOutcome
 from prikkfri.errors import StorageError
 from prikkfri.journal import Outcome, Page
-from prikkfri.storage import Database, Location, open_database
+from prikkfri.storage import Database, Location, Transaction, open_database
 
 NOW = 1_700_000_000.0
 ANY_TIME = {"since": 0.0, "until": 1e12}
@@ -35,11 +37,11 @@ def outcome(ago: float = 0.0, **told: Any) -> Outcome:
 async def taken(tables: Database, *outcomes: Outcome, stream: str = "signin", first: int = 1) -> None:
     last = first + len(outcomes) - 1
     page = Page("i", first, last, list(outcomes), last, 0, 0)
-    await tables.write(lambda t: store.add_outcomes(t, stream, page, NOW))
+    await tables.write(lambda t: outcome_store.add_outcomes(t, stream, page, NOW))
 
 
 async def found(tables: Database, most: int = 100, **sought: Any) -> list[StoredOutcome]:
-    return await tables.read(lambda q: store.outcomes(q, OutcomeFilter(**{**ANY_TIME, **sought}), most=most))
+    return await tables.read(lambda q: outcome_store.outcomes(q, OutcomeFilter(**{**ANY_TIME, **sought}), most=most))
 
 
 def reasons(found: list[StoredOutcome]) -> list[str]:
@@ -108,7 +110,9 @@ async def test_a_time_is_read_in_parts_each_outcome_once_the_oldest_first(tables
     read: list[StoredOutcome] = []
 
     async def part_after(last: StoredOutcome | None) -> list[StoredOutcome]:
-        return await tables.read(lambda q: store.outcomes_in(q, since=NOW - 10, until=NOW, after=last, most=most))
+        return await tables.read(
+            lambda q: outcome_store.outcomes_in(q, since=NOW - 10, until=NOW, after=last, most=most)
+        )
 
     while part := await part_after(read[-1] if read else None):
         assert len(part) <= most
@@ -130,10 +134,10 @@ async def test_a_customer_has_their_own_outcomes_and_nobody_elses(tables: Databa
     ]
     await taken(tables, *outcomes)
     told_of_itself = outcome(6, customer="kari", device="d-2", observed=False)
-    await tables.write(lambda t: store.join_devices(t, [*outcomes, told_of_itself], NOW))
+    await tables.write(lambda t: outcome_store.join_devices(t, [*outcomes, told_of_itself], NOW))
 
     async def of(customer: str, most: int = 100) -> list[str]:
-        return reasons(await tables.read(lambda q: store.outcomes_of_customer(q, customer, most=most)))
+        return reasons(await tables.read(lambda q: outcome_store.outcomes_of_customer(q, customer, most=most)))
 
     own = ["own without a device", "before anyone had signed in", "own"]
     assert await of("kari") == own and await of("kari", most=2) == own[:2]
@@ -145,7 +149,7 @@ async def test_who_held_a_device_is_known_from_the_first_to_the_last_time(tables
     for seconds in ((50, 40), (60, 45), (55, 30), (100,)):
         who = "kari" if len(seconds) == 2 else "ola"
         held = [outcome(ago, customer=who, device="d") for ago in seconds]
-        await tables.write(lambda t, held=held: store.join_devices(t, held, NOW))
+        await tables.write(lambda t, held=held: outcome_store.join_devices(t, held, NOW))
     rows = await tables.read(lambda q: q.fetch("SELECT * FROM device_holder ORDER BY customer"))
     assert rows == [("d", "kari", NOW - 60, NOW - 30), ("d", "ola", NOW - 100, NOW - 100)]
 
@@ -190,31 +194,36 @@ async def test_an_alarm_is_met_again_or_seen_by_somebody_once(tables: Database) 
     assert seen.seen_at == NOW + 9
 
 
-async def test_what_is_past_its_time_is_erased_in_parts_and_nothing_else(tables: Database) -> None:
-    old = [outcome(100 + n, customer=f"c{n}", device=f"d{n}") for n in range(5)]
-    young = [outcome(99, customer="young", device="d"), outcome(50, customer="c4", device="d4")]
+async def erase(transaction: Transaction, ago: float) -> int:
+    return await outcome_store.erase_outcomes(transaction, before=NOW - ago, now=NOW, most=4)
+
+
+async def test_what_is_told_long_after_its_day_is_erased_in_parts_and_nothing_else(tables: Database) -> None:
+    ago = 20 * DAY_SECONDS
+    old = [outcome(ago + 100 + n, customer=f"c{n}", device=f"d{n}") for n in range(5)]
+    young = [outcome(ago + 99, customer="young", device="d"), outcome(ago + 50, customer="c4", device="d4")]
     await taken(tables, *old, *young)
-    await taken(tables, outcome(100.5, reason="old"), outcome(99, reason="young"), stream="door")
-    await tables.write(lambda t: store.join_devices(t, [*old, *young], NOW))
+    await taken(tables, outcome(ago + 100.5, reason="old"), outcome(ago + 99, reason="young"), stream="door")
+    await tables.write(lambda t: outcome_store.join_devices(t, [*old, *young], NOW))
     holders = len(old) - 1
-    erased = [await tables.write(lambda t: store.erase_outcomes(t, before=NOW - 99.5, most=4)) for _ in range(3)]
+    erased = [await tables.write(lambda t: erase(t, ago + 99.5)) for _ in range(3)]
     assert erased == [4 + holders, 2, 0]
-    assert [each.outcome.time for each in await found(tables)] == [NOW - 50, NOW - 99, NOW - 99]
+    assert [NOW - ago - each.outcome.time for each in await found(tables)] == [50, 99, 99]
     rows = await tables.read(lambda q: q.fetch("SELECT customer FROM device_holder ORDER BY 1"))
     assert rows == [("c4",), ("young",)]
 
 
 async def test_who_held_devices_is_erased_in_parts(tables: Database) -> None:
     held = [outcome(100 + n, customer=f"c{n}", device=f"d{n}") for n in range(9)]
-    await tables.write(lambda t: store.join_devices(t, held, NOW))
-    erased = [await tables.write(lambda t: store.erase_outcomes(t, before=NOW - 100.5, most=4)) for _ in range(3)]
+    await tables.write(lambda t: outcome_store.join_devices(t, held, NOW))
+    erased = [await tables.write(lambda t: erase(t, 100.5)) for _ in range(3)]
     assert erased == [4, 4, 0]
     assert await tables.read(lambda q: q.fetch("SELECT customer FROM device_holder")) == [("c0",)]
 
 
 async def test_nothing_that_is_erased_is_sought_through_a_whole_table(tmp_path: Path) -> None:
     database = await open_database(Location(tmp_path), "assurance")
-    assert await walks(database, store.erase_outcomes, before=1.0) == []
+    assert await walks(database, outcome_store.erase_outcomes, before=1.0, now=NOW) == []
     await database.close()
 
 
@@ -243,6 +252,6 @@ async def test_people_are_counted_once_whatever_they_asked_and_only_as_roles_saw
         outcome(70, verdict="broken", device="d-7"),
         outcome(10, device="d-8"), outcome(10, device="d-1"), outcome(10, verdict="asked", device="d-9"),
     )  # fmt: skip
-    assert await tables.read(lambda q: store.people(q, since=NOW - 60)) == {
+    assert await tables.read(lambda q: outcome_store.people(q, since=NOW - 60)) == {
         ("television", "sign-in"): (3, 6), ("messages", "deliver"): (0, 1),
     }  # fmt: skip

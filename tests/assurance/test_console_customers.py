@@ -9,11 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 from console_elsewhere import KARI, ORIGIN, Elsewhere, House, console_beside
+from outcome_rows import outcome_rows
 
-from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Hit, Impact, Scope
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
 from prikkfri.assurance.segments import Segment
@@ -244,7 +245,7 @@ async def test_what_is_told_late_of_somebody_who_was_erased_loses_their_name_unl
     await took(house, late)
 
     async def names() -> set[str]:
-        rows = await house.assurance.database.read(lambda q: q.fetch("SELECT customer FROM outcome"))
+        rows = await house.assurance.database.read(lambda q: outcome_rows(q, "customer"))
         return {row[0] for row in rows}
 
     house.elsewhere.erased = False  # a later file has brought them back

@@ -28,13 +28,13 @@ from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.impact import Hit, Impact, Scope, impact
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident, record_placement
 from prikkfri.assurance.localisation import Cell, place
+from prikkfri.assurance.outcomes.store import add_outcomes, join_devices
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.store import Contact
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.service import Assurance
-from prikkfri.assurance.store import add_outcomes, join_devices
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.config import Remedy, Tier

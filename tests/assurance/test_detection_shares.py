@@ -35,6 +35,17 @@ def learned(rate: float, *, series: int, buckets: int, clumping: float = 0.0, se
     return state
 
 
+def test_time_alone_raises_nothing() -> None:
+    """The threshold is so low that the products reach it in a calm minute: there would be no since when, nor how many."""
+    quick = ShareSettings(series=1, false_alarms_per_month=SECONDS_PER_MONTH / 10)
+    state = fresh(3, quick)
+    for second in range(300):
+        state, raised = step(state, np.array([0.0, 0.1, 5.0]), np.zeros(3), float(second), quick)
+        assert not raised.any() and not state.standing.any()
+    state, raised = step(state, np.array([0.0, 5.0, 5.0]), np.array([0.0, 5.0, 0.0]), 300.0, quick)
+    assert raised.tolist() == [False, True, False] and shares.best(state, 1) == (300.0, 5.0, 5.0)
+
+
 @pytest.mark.parametrize(
     ("rate", "lift", "clumping", "within"),
     [(1_000, 0.005, 0.0, 9), (100, 0.005, 0.0, 95), (100, 0.01, 0.0, 28), (10, 0.05, 0.0, 30), (100, 0.05, 0.0, 4),

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from surroundings import surroundings
 
-from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.personal import store as personal_store
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.store import StoredOutcome
 from prikkfri.clock import ManualClock
 from prikkfri.config import Assurance as Settings
 from prikkfri.journal import Outcome, Page

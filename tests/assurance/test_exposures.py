@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from outcome_rows import drop_outcomes
 from query_plans import instructions, rows_read
 
-from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import (
     NOBODY_EXPOSED,
@@ -23,6 +23,9 @@ from prikkfri.assurance.impact import (
     proven,
 )
 from prikkfri.assurance.incidents import Incident, open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
+from prikkfri.assurance.outcomes.store import deliveries_after, deliveries_of, handed_over_in, named_on, routes_in
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.personal import store as personal_store
 from prikkfri.assurance.response import evaluation
 from prikkfri.assurance.response.exposures.service import Exposures
@@ -30,14 +33,6 @@ from prikkfri.assurance.response.incident_exposure import IncidentExposure
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
 from prikkfri.assurance.segments import Segment
-from prikkfri.assurance.store import (
-    StoredOutcome,
-    deliveries_after,
-    deliveries_of,
-    handed_over_in,
-    named_on,
-    routes_in,
-)
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Outcome, Page
@@ -354,7 +349,7 @@ async def test_a_look_reads_what_is_new_and_no_more(tables: Database) -> None:
     some = [each for number in range(20) for each in on_its_way(NOW - 90 + number, number)]
     end = await store_all(tables, [astray(NOW - 100), *some, astray(NOW - 10)])
     assert await exposures.figures(incident) == ExposureFigures({"code": 20})
-    await tables.write(lambda t: t.execute("DELETE FROM outcome"))
+    await tables.write(drop_outcomes)
     clock.advance(5)
     end = await store_all(tables, [*on_its_way(NOW - 5, 20), *on_its_way(NOW - 5, 21, "syd")], end)
     assert await exposures.figures(incident) == ExposureFigures({"code": 20})
@@ -405,7 +400,7 @@ def reads_at_the_end(size: int) -> list[tuple[Any, dict[str, Any]]]:
         (routes_in, {"since": last, **most}),
         (handed_over_in, {"since": last, "until": last + 3, "ways": [way("nord")], **most}),
         (deliveries_after, {"stream": "sms", "incarnation": "i", "position": end - 30, "up_to": end, **most}),
-        (deliveries_of, {"promises": promises, "service": "messages"}),
+        (deliveries_of, {"promises": promises, "service": "messages", "since": 0.0}),
         (named_on, {"devices": devices, "service": "messages", "since": NOW}),
     ]
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from outcome_rows import drop_outcomes
 from query_plans import instructions
 from response_house import House, open_house, tried
 
-from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.incidents import Fact
-from prikkfri.assurance.store import journal_heads, outcomes_after
+from prikkfri.assurance.outcomes import store as outcome_store
+from prikkfri.assurance.outcomes.store import journal_heads, outcomes_after
 from prikkfri.clock import ManualClock
 from prikkfri.journal import Outcome, Page
 from prikkfri.storage import Location, open_database
@@ -32,7 +33,7 @@ async def listed(house: House) -> list[str]:
 
 async def forget_stored(house: House) -> None:
     """Whoever reads anew what was read before finds nothing."""
-    await house.database.write(lambda t: t.execute("DELETE FROM outcome"))
+    await house.database.write(drop_outcomes)
 
 
 async def test_a_look_goes_on_from_the_last_and_takes_what_came_late_as_if_it_had_come_in_time(house: House) -> None:
@@ -174,7 +175,7 @@ async def test_of_whom_nothing_is_stored_any_more_nothing_is_known_as_after_a_re
     await house.fault(tried(house.began_at + 1, "a", device="of-a", kept=True), facts=OPEN)
     response = await house.start()
     await response.evaluations.look()
-    await house.database.write(lambda t: t.execute("DELETE FROM outcome WHERE customer = 'a'"))
+    await house.database.write(lambda t: drop_outcomes(t, "customer = 'a'"))
     await house.outcomes(tried(house.began_at + 5, "a", device="of-a"))
     await response.evaluations.look()
     assert {hit.customer: hit.tries for hit in await response.register.hits("i")} == {"a": 1}

@@ -8,13 +8,15 @@ from functools import partial
 from typing import Any
 
 import pytest
+from outcome_rows import drop_outcomes
 from response_house import House, open_house, tried
 from told_outcomes import BEGAN, GRACE, LASTS, SEGMENTS, Told, from_nothing
 
-from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Scope
 from prikkfri.assurance.incidents import Fact, Incident, open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.personal import store as personal_store
 from prikkfri.assurance.response import archive, evaluation
 from prikkfri.assurance.response.histories import service
@@ -24,7 +26,6 @@ from prikkfri.assurance.response.incident_history import IncidentHistory
 from prikkfri.assurance.response.records import CHECKSUM_BYTES
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
-from prikkfri.assurance.store import StoredOutcome
 from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Page
@@ -143,7 +144,7 @@ async def looked_at(house: House) -> Incident:
     await (await house.start()).evaluations.look()
     found = await house.incident()
     assert await _stored(house.database) and await _stored(house.database, "incident_checkpoint") == 1
-    await house.database.write(lambda t: t.execute("DELETE FROM outcome WHERE device <> ''"))
+    await house.database.write(lambda t: drop_outcomes(t, "device <> ''"))
     return found
 
 

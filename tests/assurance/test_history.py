@@ -8,10 +8,10 @@ import pytest
 from told_outcomes import BEGAN, GRACE, LASTS, SEGMENTS, Told, from_nothing
 
 from prikkfri.assurance.impact import Scope
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.response import archive
 from prikkfri.assurance.response.incident_history import IncidentHistory
 from prikkfri.assurance.response.records import checkpoint_bytes, checkpoint_of, piece_of, records_of
-from prikkfri.assurance.store import StoredOutcome
 
 
 def bring_up(

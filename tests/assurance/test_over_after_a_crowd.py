@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from surroundings import surroundings
 
-from prikkfri.assurance import store as outcome_store
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.overview import RoleState, overview
 from prikkfri.assurance.programmes import Programme
 from prikkfri.assurance.publishing import summary

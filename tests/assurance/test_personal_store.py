@@ -5,12 +5,13 @@ from itertools import count
 from typing import Any
 
 import pytest
+from outcome_rows import outcome_rows
 from response_house import SIGN_IN
 
-from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Hit, Impact, Scope
 from prikkfri.assurance.incidents import open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.personal import store
 from prikkfri.assurance.personal.history import Number
 from prikkfri.assurance.remedies import ServiceCredit
@@ -128,14 +129,14 @@ async def test_a_name_is_taken_off_everything_and_everybody_else_stays(area: Dat
     erased, touched = await area.write(lambda t: store.erase(t, "s-1", [HELD], drawn))
     assert (erased, touched) == (5, ["a", "b"])
     everything = [
-        *await table(area, "SELECT customer, device FROM outcome"),
+        *await area.read(lambda q: outcome_rows(q, "customer, device")),
         *await table(area, "SELECT customer, device, person FROM incident_hit"),
         *await table(area, "SELECT customer, credit_key FROM service_credit"),
         *await table(area, "SELECT customer, device FROM device_holder"),
     ]
     told = str(everything)
     assert "s-1" not in told and "d-own" not in told
-    who = await table(area, "SELECT time, customer, device FROM outcome ORDER BY time")
+    who = await area.read(lambda q: outcome_rows(q, "time, customer, device"))
     nobody = who[1][1]
     assert nobody.startswith("erased-")
     mine = who[1][2]
@@ -168,10 +169,10 @@ async def test_a_name_is_taken_off_everything_and_everybody_else_stays(area: Dat
 async def test_who_is_erased_twice_and_who_was_never_here_change_nothing(area: Database, drawn: Any) -> None:
     await happened(area, outcome(101.0, customer="s-1", device="d-own"), outcome(102.0))
     await area.write(lambda t: store.erase(t, "s-1", [], drawn))
-    before = await table(area, "SELECT time, customer, device FROM outcome ORDER BY time")
+    before = await area.read(lambda q: outcome_rows(q, "time, customer, device"))
     assert await area.write(lambda t: store.erase(t, "s-1", [HELD], drawn)) == (0, None)
     assert await area.write(lambda t: store.erase(t, "", [], drawn)) == (0, None)
-    assert await table(area, "SELECT time, customer, device FROM outcome ORDER BY time") == before
+    assert await area.read(lambda q: outcome_rows(q, "time, customer, device")) == before
 
 
 async def test_all_that_a_customer_did_can_be_read_in_parts(area: Database) -> None:

@@ -45,6 +45,19 @@ def test_a_relapse_starts_the_holding_anew() -> None:
     assert found.held_seconds <= 201
 
 
+@pytest.mark.parametrize("rate", [3, 20])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_what_is_back_is_not_told_as_broken_again_by_the_end_of_the_fault(rate: float, share: float) -> None:
+    """From one look to the next it would be back and broken, for as long as it has to be held."""
+    whole = evidence((200, rate, share), (320, rate, 0.002), fault_share=share)
+    told = []
+    for now in range(100, 521, 3):
+        found = judge(replace(whole, buckets=whole.buckets[:now]), CRITERIA, now=float(now))
+        assert not (found.improving and found.broken)
+        told += [found.broken] if found.improving or found.broken else []
+    assert told == sorted(told, reverse=True) and {*told} == {True, False}
+
+
 def test_while_broken_it_is_broken() -> None:
     found = judge(evidence((100, 20, 0.9)), CRITERIA, now=100.0)
     assert (found.over, found.improving, found.broken) == (False, False, True)

@@ -13,9 +13,9 @@ from response_house import FAULT_SECONDS, House, open_house, tried
 
 from prikkfri.assurance.impact import Hit, Impact, Scope, holder_of, name_devices
 from prikkfri.assurance.incidents import Fact
+from prikkfri.assurance.outcomes.store import join_devices
 from prikkfri.assurance.post_incident.service import RULE
 from prikkfri.assurance.response import store
-from prikkfri.assurance.store import join_devices
 from prikkfri.clock import ManualClock
 from prikkfri.storage import Location, open_database
 

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from surroundings import surroundings
 
-from prikkfri.assurance import store
 from prikkfri.assurance.impact import Hit, Impact, ListChange, Scope
 from prikkfri.assurance.incidents import Fact, Incident
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.response import store as response_store
 from prikkfri.assurance.response.service import Response
 from prikkfri.clock import ManualClock
@@ -38,7 +38,7 @@ class Evening:
         page = Page("i", self.taken + 1, self.taken + len(outcomes), list(outcomes), self.taken + len(outcomes), 0, 0)
         self.taken += len(outcomes)
         now = self.clock.now()
-        await self.database.write(lambda t: store.add_outcomes(t, "signin", page, now))
+        await self.database.write(lambda t: outcome_store.add_outcomes(t, "signin", page, now))
         self.response.watch.arrived("signin", outcomes)
 
     async def seconds(self, count: int, *, answered: bool = True, each: int = 3) -> None:

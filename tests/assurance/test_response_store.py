@@ -9,11 +9,11 @@ import pytest
 from msgspec import structs
 from response_house import SIGN_IN, tried
 
-from prikkfri.assurance import store as outcome_store
 from prikkfri.assurance.answers import Answer
 from prikkfri.assurance.detection import Alarm
 from prikkfri.assurance.impact import Hit, Impact, ListChange, Scope
 from prikkfri.assurance.incidents import Fact, Incident, apply_fact, open_incident
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.remedies import ServiceCredit
 from prikkfri.assurance.response import store
 from prikkfri.assurance.response.store import Contact, FrozenList, ListedHit, ListSummary

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from surroundings import surroundings
 
-from prikkfri.assurance import store, watching
+from prikkfri.assurance import watching
 from prikkfri.assurance.detection import Settings as Detection
 from prikkfri.assurance.detection import silence
 from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.response import store as response_store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.response.timing import Timing
@@ -73,7 +74,7 @@ class Links:
         page = Page("i", self.taken + 1, self.taken + len(outcomes), list(outcomes), self.taken + len(outcomes), 0, 0)
         self.taken += len(outcomes)
         now = self.clock.now()
-        await self.database.write(lambda t: store.add_outcomes(t, "sms", page, now))
+        await self.database.write(lambda t: outcome_store.add_outcomes(t, "sms", page, now))
         self.response.watch.arrived("sms", outcomes)
 
     async def live(self, seconds: float) -> None:

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 from surroundings import surroundings
 
-from prikkfri.assurance import answers, store
+from prikkfri.assurance import answers
+from prikkfri.assurance.outcomes import store as outcome_store
 from prikkfri.assurance.response.service import Response
 from prikkfri.assurance.tally import EXPECTATIONS
 from prikkfri.clock import ManualClock
@@ -48,7 +49,7 @@ async def test_what_is_slow_is_a_suspicion_in_its_place_and_lists_nobody(
         now = clock.now()
         arrived = [each for each in told[taken:] if each.time < now]
         page = Page("i", taken + 1, taken + len(arrived), arrived, taken + len(arrived), 0, 0)
-        await database.write(lambda t, page=page: store.add_outcomes(t, "sms", page, clock.now()))  # type: ignore[misc]
+        await database.write(lambda t, page=page: outcome_store.add_outcomes(t, "sms", page, clock.now()))  # type: ignore[misc]
         response.watch.arrived("sms", arrived)
         taken += len(arrived)
         await response.watch.tick()

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from machines import Machines
+from outcome_rows import outcome_rows
 from relay import Relay
 from running_house import Loop
 from waiting import until
@@ -117,7 +118,7 @@ class Network:
 
         async def positions() -> list[int]:
             reader = open_reader(Location(self.machines.home("office"), self.postgres), "assurance")
-            rows = await reader.read(lambda q: q.fetch("SELECT position FROM outcome WHERE stream = 'door'"))
+            rows = await reader.read(lambda q: outcome_rows(q, "position", "stream = 'door'"))
             await reader.close()
             return sorted(row[0] for row in rows)
 

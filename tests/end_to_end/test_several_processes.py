@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from outcome_rows import outcome_rows
 from running_house import Loop
 from waiting import until
 
@@ -122,9 +123,7 @@ class Processes:
         async def read() -> list[int]:
             reader = open_reader(Location(self.home, self.database), "assurance")
             try:
-                rows = await reader.read(
-                    lambda q: q.fetch("SELECT position FROM outcome WHERE stream = :stream", {"stream": stream})
-                )
+                rows = await reader.read(lambda q: outcome_rows(q, "position", f"stream = '{stream}'"))
             finally:
                 await reader.close()
             return sorted(row[0] for row in rows)

@@ -131,7 +131,8 @@ def judge(evidence: Evidence, criteria: Criteria, *, now: float) -> Recovery:
     return Recovery(
         over=over,
         improving=improving,
-        broken=_broken(evidence, criteria, now),
+        # The end of the fault lies in the last stretch for as long as that is: what is proven back is not broken by it.
+        broken=not shares.met and _broken(evidence, criteria, now),
         checks=(shares, traffic, contacts, held),
         held_seconds=held_seconds,
         well_since=well_since,

@@ -23,6 +23,8 @@ from prikkfri.assurance.counting import PERIOD_SECONDS, Count, CountWindow, coun
 from prikkfri.assurance.customers import CustomerDevice, PasswordLink
 from prikkfri.assurance.http import RoleClient
 from prikkfri.assurance.loads import Layer, Measured, loads
+from prikkfri.assurance.outcomes import store as outcome_store
+from prikkfri.assurance.outcomes.stored import OutcomeFilter, StoredOutcome
 from prikkfri.assurance.overview import (
     RECENT_SECONDS,
     SETTLING_SECONDS,
@@ -235,12 +237,12 @@ class Assurance:
 
     async def _take(self, transaction: Transaction, stream: str, page: Page) -> None:
         now = self.clock.now()
-        await store.add_outcomes(transaction, stream, page, now)
+        await outcome_store.add_outcomes(transaction, stream, page, now)
         counted = count(page.outcomes, now)
         self._counted_from[stream] = counted[0].second if counted else int(now)
         await store.add_counts(transaction, counted)
-        await store.join_devices(transaction, page.outcomes, now)
-        await store.note_late(transaction, page.outcomes, now)
+        await outcome_store.join_devices(transaction, page.outcomes, now)
+        await outcome_store.note_late(transaction, page.outcomes, now)
         self._fresh_of[stream] = page
 
     def _note_alarm(self, text: str) -> None:
@@ -405,7 +407,9 @@ class Assurance:
         counts_before = now - settings.counts_kept_days * DAY_SECONDS
         erased = 1
         while erased:
-            erased = await self.database.write(lambda t: store.erase_outcomes(t, before=outcomes_before))
+            erased = await self.database.write(
+                lambda t: outcome_store.erase_outcomes(t, before=outcomes_before, now=now)
+            )
         erased = 1
         while erased:
             erased = await self.database.write(lambda t: store.erase_counts(t, before=counts_before))
@@ -425,7 +429,7 @@ class Assurance:
         seen = overview(counts, streams, roles, now, loads=crowd)
         if not seen.breakages:
             return seen
-        people = await self.database.read(lambda q: store.people(q, since=now - RECENT_SECONDS))
+        people = await self.database.read(lambda q: outcome_store.people(q, since=now - RECENT_SECONDS))
         return with_people(seen, people)
 
     async def _counted(self, since: int, until: int) -> list[Count]:
@@ -447,13 +451,15 @@ class Assurance:
         counts = await self.database.read(lambda q: store.counts(q, since=since, until=until, period=period))
         return chart(counts, since=since, until=until, period=period)
 
-    async def outcomes(self, sought: store.OutcomeFilter) -> list[store.StoredOutcome]:
+    async def outcomes(self, sought: OutcomeFilter) -> list[StoredOutcome]:
         """The newest outcomes that answer to `sought`, at most `OUTCOMES_SHOWN_MAX`."""
-        return await self.database.read(lambda q: store.outcomes(q, sought, most=OUTCOMES_SHOWN_MAX))
+        return await self.database.read(lambda q: outcome_store.outcomes(q, sought, most=OUTCOMES_SHOWN_MAX))
 
-    async def outcomes_of_customer(self, customer: str) -> list[store.StoredOutcome]:
+    async def outcomes_of_customer(self, customer: str) -> list[StoredOutcome]:
         """The newest outcomes of a subscriber, with those of a device from before they had signed in on it."""
-        return await self.database.read(lambda q: store.outcomes_of_customer(q, customer, most=OUTCOMES_SHOWN_MAX))
+        return await self.database.read(
+            lambda q: outcome_store.outcomes_of_customer(q, customer, most=OUTCOMES_SHOWN_MAX)
+        )
 
     async def alarms(self) -> list[store.Alarm]:
         return await self.database.read(lambda q: store.alarms(q, most=ALARMS_SHOWN_MAX))

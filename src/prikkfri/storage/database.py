@@ -72,6 +72,10 @@ class Transaction(Queries, Protocol):
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None: ...
 
+    async def drop_table(self, table: str) -> None:
+        """Takes a table away, however large, and holds nobody on the loop up meanwhile."""
+        ...
+
 
 class Engine(Protocol):
     """One connection pair to a database: all that differs between SQLite and PostgreSQL."""

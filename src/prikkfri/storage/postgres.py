@@ -58,6 +58,7 @@ def reached_at(url: str, host: str, port: int) -> str:
 
 
 INSERTED_AT_ONCE = 32
+DROP_SECONDS_MAX = 2
 PREPARED_MAX = 500
 """Statements that a connection keeps prepared: more than there are, so that none is prepared twice."""
 _INSERT = re.compile(r"(INSERT INTO [^()]+\([^()]*\) VALUES )(\([^()]*\))", re.DOTALL)
@@ -108,6 +109,10 @@ class _Connection:
             named = {f"{name}_{index}": value for index, each in some for name, value in each.items()}
             await self.execute(_with_rows(into, row, most), named)
             start += most
+
+    async def drop_table(self, table: str) -> None:
+        await self.execute(f"SET LOCAL lock_timeout = '{DROP_SECONDS_MAX}s'")  # whoever still reads it holds it up
+        await self.execute(f"DROP TABLE {table}")
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         cursor = await self.connection.execute(_numbered(sql), in_places(sql, parameters))

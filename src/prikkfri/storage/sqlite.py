@@ -35,9 +35,10 @@ def _quiet() -> None:
 class _Connection:
     """A transaction, or statements each by itself, on one connection."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, in_thread: Callable[..., Awaitable[None]] | None = None) -> None:
         self.connection = connection
         self.collected: list[Any] = []
+        self._in_thread = in_thread
 
     async def execute(self, sql: str, parameters: Parameters | None = None) -> int:
         self.connection.execute(sql, in_places(sql, parameters))
@@ -46,6 +47,11 @@ class _Connection:
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
         if rows:
             self.connection.executemany(sql, map(by_place(sql), rows))
+
+    async def drop_table(self, table: str) -> None:
+        # Each page of it is looked at on its way to the free ones.
+        assert self._in_thread is not None, "nothing is dropped outside a transaction"
+        await self._in_thread(self.connection.execute, f"DROP TABLE {table}")
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         return self.connection.execute(sql, in_places(sql, parameters)).fetchall()
@@ -134,7 +140,7 @@ class SqliteEngine:
         except apsw.BusyError:
             self._writer.set_busy_timeout(self._limits.busy_milliseconds_max)
             await self._in_thread(self._writer.execute, "BEGIN IMMEDIATE")
-        return _Connection(self._writer)
+        return _Connection(self._writer, self._in_thread)
 
     async def commit(self) -> None:
         try:

@@ -197,8 +197,10 @@ def step(
         since[:, some] = np.where(goes_on, np.where(stood > 0, before.since[:, some], time), 0.0)
         of[:, some] = np.where(goes_on, before.of[:, some] + n[some], 0.0)
         seen[:, some] = np.where(goes_on, before.seen[:, some] + b[some], 0.0)
-    calm = (_highest(sums) < settings.suspicion) & learns
-    raised = (_added_up(products) >= most * len(LIFTS)) & ~before.standing
+    highest = _highest(sums)
+    calm = (highest < settings.suspicion) & learns
+    # The products grow by time alone, too: where nothing speaks for a lift at this moment there is nothing to tell.
+    raised = (_added_up(products) >= most * len(LIFTS)) & (highest > 0) & ~before.standing
     lift, standing = before.lift.copy(), before.standing | raised
     (stands,) = np.nonzero(standing)
     if stands.size:

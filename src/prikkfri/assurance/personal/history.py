@@ -8,7 +8,7 @@ import msgspec
 
 from prikkfri.assurance.customers import CustomerDevice
 from prikkfri.assurance.incidents import Incident
-from prikkfri.assurance.store import StoredOutcome
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.subscribers.subscriptions import Subscriber, Subscription
 
 

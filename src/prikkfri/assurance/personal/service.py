@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from prikkfri.assurance.http import RoleClient
+from prikkfri.assurance.outcomes.store import outcomes_of_customer
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.personal import history, store
 from prikkfri.assurance.personal.history import ErasureResult, History, IncidentHit, Number, Trail
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.store import incident
-from prikkfri.assurance.store import StoredOutcome, outcomes_of_customer
 from prikkfri.clock import Clock
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.storage import Database

@@ -6,6 +6,7 @@ stand, and nobody can go back.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from prikkfri.assurance.outcomes.store import every_table, tables_of
 from prikkfri.assurance.personal.history import CustomerHit, Number
 from prikkfri.storage import Queries, Transaction
 
@@ -37,13 +38,15 @@ async def messages_to(queries: Queries, numbers: Sequence[Number], *, most: int)
     """The ids of text messages to these numbers while they were held, the newest first."""
     found: dict[str, float] = {}
     for number in numbers:
-        rows = await queries.fetch(
-            "SELECT promise, MAX(time) FROM outcome WHERE device = :device AND device <> '' AND time >= :since"
-            " AND time < :until AND service = 'messages' AND step = 'deliver' AND promise <> ''"
-            " GROUP BY promise ORDER BY 2 DESC LIMIT :most",
-            {"device": number.msisdn, "since": number.since, "until": number.until, "most": most},
-        )
-        found |= dict(rows)
+        for table in await tables_of(queries, since=number.since, until=number.until):
+            rows = await queries.fetch(
+                f"SELECT promise, MAX(time) FROM {table} WHERE device = :device AND device <> '' AND time >= :since"  # noqa: S608
+                " AND time < :until AND service = 'messages' AND step = 'deliver' AND promise <> ''"
+                " GROUP BY promise ORDER BY 2 DESC LIMIT :most",
+                {"device": number.msisdn, "since": number.since, "until": number.until, "most": most},
+            )
+            for promise, time in rows:
+                found[promise] = max(time, found.get(promise, time))
     return sorted(found, key=lambda message: found[message], reverse=True)[:most]
 
 
@@ -71,9 +74,10 @@ async def erase(
             "SELECT incident FROM incident_hit WHERE customer = :customer AND customer <> ''", who
         )
     }
-    erased = await _erase_devices(transaction, who, drawn)
-    erased += await transaction.execute(
-        "UPDATE outcome SET customer = :nobody, device = '' WHERE customer = :customer AND customer <> ''", who
+    tables = await every_table(transaction)
+    erased = await _erase_devices(transaction, who, tables, drawn)
+    erased += await _of_each(
+        transaction, tables, "SET customer = :nobody, device = '' WHERE customer = :customer AND customer <> ''", who
     )
     held = await transaction.execute("UPDATE device_holder SET customer = :nobody WHERE customer = :customer", who)
     await transaction.execute(
@@ -89,7 +93,7 @@ async def erase(
         {**who, "key": f":{who['nobody']}", "theirs": f":{customer}"},
     )
     for number in numbers:
-        outcomes, incidents = await _erase_number(transaction, number, drawn("d-erased-"))
+        outcomes, incidents = await _erase_number(transaction, number, tables, drawn("d-erased-"))
         erased, touched = erased + outcomes, touched | incidents
     if not (erased or touched or held):
         return 0, None
@@ -98,7 +102,14 @@ async def erase(
     return erased, sorted(touched)
 
 
-async def _erase_devices(transaction: Transaction, who: Mapping[str, str], drawn: Callable[[str], str]) -> int:
+async def _of_each(transaction: Transaction, tables: Sequence[str], change: str, who: Mapping[str, object]) -> int:
+    """Changes the outcomes of each table; returns how many that were."""
+    return sum([await transaction.execute(f"UPDATE {table} {change}", who) for table in tables])
+
+
+async def _erase_devices(
+    transaction: Transaction, who: Mapping[str, str], tables: Sequence[str], drawn: Callable[[str], str]
+) -> int:
     """Renames what was done on the devices that a customer held; returns how many outcomes that were."""
     rows = await transaction.fetch(
         "SELECT mine.device, (SELECT COUNT(*) FROM device_holder other WHERE other.device = mine.device)"
@@ -110,8 +121,10 @@ async def _erase_devices(transaction: Transaction, who: Mapping[str, str], drawn
         # A device that others hold as well stays theirs: what this customer did on it keeps no device at all.
         other = drawn("d-erased-") if holders == 1 else ""
         held = {**who, "device": device, "other": other}
-        erased += await transaction.execute(
-            "UPDATE outcome SET customer = :nobody, device = :other WHERE customer = :customer AND customer <> ''"
+        erased += await _of_each(
+            transaction,
+            tables,
+            "SET customer = :nobody, device = :other WHERE customer = :customer AND customer <> ''"
             " AND device = :device",
             held,
         )
@@ -121,23 +134,26 @@ async def _erase_devices(transaction: Transaction, who: Mapping[str, str], drawn
             held,
         )
         if other:
-            erased += await transaction.execute(
-                "UPDATE outcome SET device = :other WHERE device = :device AND device <> ''", held
+            erased += await _of_each(
+                transaction, tables, "SET device = :other WHERE device = :device AND device <> ''", held
             )
             await transaction.execute("DELETE FROM device_named WHERE device = :device", held)
             await transaction.execute("UPDATE device_holder SET device = :other WHERE device = :device", held)
     return erased
 
 
-async def _erase_number(transaction: Transaction, number: Number, other: str) -> tuple[int, set[str]]:
+async def _erase_number(
+    transaction: Transaction, number: Number, tables: Sequence[str], other: str
+) -> tuple[int, set[str]]:
     """Renames what went to a number while it was held; returns how many outcomes, and which incidents."""
     held = {"device": number.msisdn, "since": number.since, "until": number.until}
     renamed = {**held, "other": other, "person": f"device:{other}"}
     while_held = "device = :device AND customer = '' AND first_asked >= :since AND first_asked < :until"
     touched = await transaction.fetch(f"SELECT incident FROM incident_hit WHERE {while_held}", held)  # noqa: S608
-    erased = await transaction.execute(
-        "UPDATE outcome SET device = :other WHERE device = :device AND device <> '' AND time >= :since"
-        " AND time < :until",
+    erased = await _of_each(
+        transaction,
+        tables,
+        "SET device = :other WHERE device = :device AND device <> '' AND time >= :since AND time < :until",
         {**held, "other": other},
     )
     await transaction.execute(

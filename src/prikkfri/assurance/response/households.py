@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.response.archive import PromisesInTime
 from prikkfri.assurance.response.promises import SettledPromise
-from prikkfri.assurance.store import StoredOutcome
 from prikkfri.journal import Outcome
 
 HolderRow = tuple[str, str, float, float]

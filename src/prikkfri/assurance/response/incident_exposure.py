@@ -28,8 +28,8 @@ from prikkfri.assurance.impact import (
     on_the_way,
     went_out,
 )
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.segments import BASE, Segment
-from prikkfri.assurance.store import StoredOutcome
 from prikkfri.journal import Outcome
 
 Times = tuple[float, float]

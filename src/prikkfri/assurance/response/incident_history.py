@@ -22,6 +22,7 @@ import numpy as np
 
 from prikkfri.assurance.impact import Impact, Scope
 from prikkfri.assurance.loads import STEPS
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.programmes import COMING, channel_come_to
 from prikkfri.assurance.response import assessing
 from prikkfri.assurance.response.archive import (
@@ -39,7 +40,6 @@ from prikkfri.assurance.response.households import HolderRow, Household, Househo
 from prikkfri.assurance.response.promises import Floats, OrderedPromises, PromiseColumns, SettledPromise
 from prikkfri.assurance.response.records import NO_CHECKSUM, ArchiveRecord, HistoryCheckpoint, packed_places
 from prikkfri.assurance.segments import Segment, segment_of
-from prikkfri.assurance.store import StoredOutcome
 from prikkfri.assurance.tally import JOIN, RETURN, asking_of, expectation, is_promise
 from prikkfri.journal import Outcome
 

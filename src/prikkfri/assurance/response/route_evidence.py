@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
 from prikkfri.assurance.impact import Scope, all_flown, on_the_way, over_before, way_of
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.segments import Segment, segment_of
-from prikkfri.assurance.store import StoredOutcome
 
 
 class RouteEvidence:

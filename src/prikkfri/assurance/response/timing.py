@@ -26,6 +26,8 @@ class Timing:
     """What is known of all series is kept so often, and whenever an alarm has been taken."""
     exposed_before_seconds: float = 3_600.0
     """Messages may have gone astray so long before the first sign of it; canaries tell since when."""
+    delivery_seconds_max: float = 604_800.0
+    """So long before that they may have been handed in: twice as long as the longest validity that is given."""
     exposed_kept_seconds: float = 600.0
     """Which messages an incident has exposed that is looked at no more is known so long after somebody asked."""
     after_seconds: float = 900.0

@@ -9,11 +9,11 @@ from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from prikkfri.assurance.console import Busy, Console, Role, SecondFactorChallenge, TooManyTries
+from prikkfri.assurance.outcomes.stored import OutcomeFilter
 from prikkfri.assurance.overview import WINDOW_SECONDS, Overview
 from prikkfri.assurance.personal.service import Personal
 from prikkfri.assurance.response.service import Response as IncidentResponse
 from prikkfri.assurance.service import OUTCOMES_SHOWN_MAX, Assurance
-from prikkfri.assurance.store import OutcomeFilter
 from prikkfri.clock import Clock
 from prikkfri.errors import InDoubt, StorageError
 from prikkfri.protocols import one_time

@@ -12,19 +12,13 @@ from functools import partial
 
 from prikkfri.assurance.impact import NOBODY_EXPOSED, ROUTE, ExposedMessage, ExposureFigures
 from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.outcomes.store import deliveries_after, deliveries_of, handed_over_in, named_on, routes_in
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.response import evaluation
 from prikkfri.assurance.response.incident_exposure import IncidentExposure
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.route_evidence import RouteEvidence
 from prikkfri.assurance.response.timing import Timing
-from prikkfri.assurance.store import (
-    StoredOutcome,
-    deliveries_after,
-    deliveries_of,
-    handed_over_in,
-    named_on,
-    routes_in,
-)
 from prikkfri.clock import Clock
 from prikkfri.storage import Database
 from prikkfri.storage.sets import VALUES_AT_ONCE
@@ -172,7 +166,10 @@ class Exposures:
                 exposure.found(found, up_to=up_to)
                 await asyncio.sleep(0)
             elif messages := exposure.messages_to_read(VALUES_AT_ONCE):
-                rows = await self._database.read(partial(deliveries_of, promises=messages, service=SERVICE))
+                told_from = earlier - self._timing.delivery_seconds_max
+                rows = await self._database.read(
+                    partial(deliveries_of, promises=messages, service=SERVICE, since=told_from)
+                )
                 await asyncio.to_thread(exposure.read, messages, rows)
             elif devices := exposure.devices_to_name(VALUES_AT_ONCE):
                 named = await self._database.read(partial(named_on, devices=devices, service=SERVICE, since=earlier))

@@ -15,6 +15,7 @@ from math import inf
 
 from prikkfri.assurance.impact import devices_of, holder_of
 from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.archive import JournalPlace
 from prikkfri.assurance.response.histories.store import HistoryStore, StoredPieces, save_checkpoint, save_piece
@@ -30,7 +31,6 @@ from prikkfri.assurance.response.records import (
 )
 from prikkfri.assurance.response.register.service import IncidentRegister
 from prikkfri.assurance.response.timing import Timing
-from prikkfri.assurance.store import StoredOutcome
 from prikkfri.assurance.tally import Expectation
 from prikkfri.storage import Database, Transaction, in_parts
 

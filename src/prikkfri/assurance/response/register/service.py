@@ -12,18 +12,12 @@ from typing import TypeVar
 from prikkfri.assurance import incidents
 from prikkfri.assurance.impact import Hit
 from prikkfri.assurance.incidents import Incident
+from prikkfri.assurance.outcomes.store import journal_heads, outcomes_after, outcomes_at, outcomes_by_name, outcomes_in
+from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.archive import JournalPlace
 from prikkfri.assurance.response.store import Contact, CreditRecord, ListSummary
 from prikkfri.assurance.response.timing import Timing
-from prikkfri.assurance.store import (
-    StoredOutcome,
-    journal_heads,
-    outcomes_after,
-    outcomes_at,
-    outcomes_by_name,
-    outcomes_in,
-)
 from prikkfri.clock import Clock
 from prikkfri.journal import Outcome
 from prikkfri.storage import Database
