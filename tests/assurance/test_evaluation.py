@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from outcome_history import OutcomeHistory
 from response_house import SIGN_IN, tried
 
 from prikkfri.assurance.detection import Alarm
@@ -13,7 +14,6 @@ from prikkfri.assurance.incidents import Fact, Incident, Load, apply_fact, earli
 from prikkfri.assurance.programmes import Programme
 from prikkfri.assurance.recovery import Criteria
 from prikkfri.assurance.response.evaluation import BEFORE_SECONDS, Evaluation, EvaluationContext, evaluate, until
-from prikkfri.assurance.response.history import OutcomeHistory
 from prikkfri.assurance.segments import Segment
 from prikkfri.assurance.tally import EXPECTATIONS, Expectation
 from prikkfri.journal import Outcome

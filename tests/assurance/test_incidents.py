@@ -137,6 +137,17 @@ def test_an_alarm_joins_the_incident_of_its_service() -> None:
     assert joins(tonight, alarm(at=1_700_000_899.0), within_seconds=900.0)
 
 
+def test_what_canaries_say_of_a_way_later_joins_what_all_of_them_came_to() -> None:
+    """Hours later the share of those that do not arrive is an alarm of its own: it is the same fault."""
+    of_way = {"service": "messages", "layer": "link", "link": "nord"}
+    astray = open_incident("1", alarm(Segment.of({**of_way, "step": "route"})), 100.0)
+    for step, link, is_same in (
+        ("canary", "nord", True), ("route", "nord", True), ("canary", "syd", False), ("deliver", "nord", False),
+    ):  # fmt: skip
+        later = alarm(Segment.of({**of_way, "step": step, "link": link}), at=20_000.0)
+        assert joins(astray, later, within_seconds=900.0) == is_same, (step, link)
+
+
 def test_a_crowd_that_goes_is_no_relapse() -> None:
     recovering = apply_fact(confirmed(), Fact("improving", 150.0))
     again = record_alarm(recovering, alarm(at=160.0, kind="plunge"), 160.0)

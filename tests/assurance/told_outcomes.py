@@ -3,10 +3,11 @@
 import random
 from collections.abc import Sequence
 
+from outcome_history import OutcomeHistory
+
 from prikkfri.assurance.impact import holder_of
 from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.response.archive import JournalPlace
-from prikkfri.assurance.response.history import OutcomeHistory
 from prikkfri.assurance.response.households import HolderRow
 from prikkfri.assurance.response.incident_history import AHEAD_SECONDS
 from prikkfri.assurance.segments import Segment

@@ -27,6 +27,8 @@ from prikkfri.assurance.impact import ROUTE
 from prikkfri.assurance.localisation import ClearedValue, Placement
 from prikkfri.assurance.segments import Segment
 
+CANARY = "canary"
+"""The step at which it is told whether one has arrived."""
 State = Literal["suspected", "confirmed", "mitigated", "recovering", "resolved", "reviewed"]
 Kind = Literal[
     "alarm",  # a series says so (again)
@@ -224,9 +226,14 @@ def joins(incident: Incident, alarm: Alarm, *, within_seconds: float) -> bool:
     return goes_on and _near(incident, alarm, within_seconds)
 
 
+def _told_of(segment: Segment) -> Segment:
+    """Where canaries say something it is of their way, whether of one of them or of what all come to."""
+    return segment.replaced("step", ROUTE) if segment.get("step") == CANARY else segment
+
+
 def _near(incident: Incident, alarm: Alarm, within_seconds: float) -> bool:
     last = max(each.raised_at for each in incident.alarms)
-    in_place = any(place.meets(alarm.segment) for place in incident.segments)
+    in_place = any(_told_of(place).meets(_told_of(alarm.segment)) for place in incident.segments)
     return in_place or alarm.raised_at - last < within_seconds
 
 

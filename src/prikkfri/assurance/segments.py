@@ -41,6 +41,10 @@ class Segment:
     def without(self, *names: str) -> "Segment":
         return Segment(tuple(value for value in self.values if value[0] not in names))
 
+    def replaced(self, name: str, value: str) -> "Segment":
+        """With another value of a dimension that it has."""
+        return Segment(tuple((each, value if each == name else known) for each, known in self.values))
+
     @property
     def base(self) -> "Segment":
         """Only service, step and layer (and that it was only reported)."""

@@ -67,7 +67,7 @@ class IncidentHistory:
         self.since = since
         self.usual_until = usual_until
         self.now = -inf
-        self._live_max = live_max
+        self.live_max = live_max
         self._archive = HouseholdArchive()
         self._quiet: dict[Household, None] = {}
         """Those that may be archived, the one first that changed first."""
@@ -226,14 +226,14 @@ class IncidentHistory:
             if household.changes_at == at:
                 self._households.stale.add(household)
         self._settle()
-        if self._households.rows > self._live_max:
+        if self._households.rows > self.live_max:
             self._put_away()
 
     def _put_away(self) -> None:
         """Archives households, and packs those that cannot be, until half of what there is room for is free."""
         found, unnamed = list[ArchivedHousehold](), list[PlacedMoment]()
         for household in list(self._quiet):
-            if self._households.rows <= self._live_max / 2:
+            if self._households.rows <= self.live_max / 2:
                 break
             del self._quiet[household]
             if household.into is not None:

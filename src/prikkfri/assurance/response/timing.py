@@ -12,10 +12,10 @@ class Timing:
     look_seconds: float = 2.0
     looking_share_max: float = 0.25
     """Looking at incidents takes at most this part of the time, however much there is to read."""
-    kept_outcomes_max: int = 300_000
-    """So many are kept in memory from one look to the next, of all incidents; what has more is gone through anew."""
     live_outcomes_max: int = 60_000
-    """Of an incident that has more, those to whom everything was answered in time are archived, others packed."""
+    """Of an incident that has more, those to whom everything was answered in time are archived, others packed ..."""
+    kept_outcomes_max: int = 300_000
+    """... and of one that is looked at beside others that have so many together all of it as soon as it can be."""
     piece_bytes_min: int = 500_000
     """What has been archived is stored when it comes to so much: some 20,000 outcomes, which a restart reads again."""
     pieces_bytes_max: int = 500_000_000

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 
-from prikkfri.assurance.impact import devices_of, holder_of
 from prikkfri.assurance.incidents import Incident
 from prikkfri.assurance.outcomes.stored import StoredOutcome
 from prikkfri.assurance.response import evaluation, store
 from prikkfri.assurance.response.archive import JournalPlace
 from prikkfri.assurance.response.histories.store import HistoryStore, StoredPieces, save_checkpoint, save_piece
-from prikkfri.assurance.response.history import History, OutcomeHistory
-from prikkfri.assurance.response.incident_history import AHEAD_SECONDS, IncidentHistory
+from prikkfri.assurance.response.history import History
+from prikkfri.assurance.response.incident_history import IncidentHistory
 from prikkfri.assurance.response.records import (
     PLACE_BYTES,
     HistoryCheckpoint,
@@ -68,14 +67,11 @@ class Histories:
         self._store = HistoryStore(database, form=self._form)
         self._kept: dict[str, _Kept] = {}
         """By incident. What is being worked on is not in it: should that fail, it is read from nothing."""
-        self._large: set[str] = set()
-        """Incidents of which more is known than there is room for."""
 
     async def forget_all_but(self, identifiers: Collection[str]) -> None:
         """The others are looked at no more. Raises `StorageError`."""
-        for identifier in {*self._kept, *self._large, *await self._store.incidents()} - set(identifiers):
+        for identifier in {*self._kept, *await self._store.incidents()} - set(identifiers):
             self._kept.pop(identifier, None)
-            self._large.discard(identifier)
             await self._store.forget(identifier)
 
     async def of(self, incident: Incident, now: float) -> History:
@@ -83,17 +79,13 @@ class Histories:
         kept = self._kept.pop(incident.id, None)
         if kept is not None and (kept.erasures != self._register.erasures or incident.since > kept.history.usual_until):
             kept = None  # its memory is needed for the next
-        large = incident.id in self._large
-        if kept is None and not large:
+        if kept is None:
             kept = await self._as_it_stood(incident, now)
-        if kept is not None:
-            await self._go_on(kept, incident, now)
-        elif not large:
+        if kept is None:
             kept = await self._from_nothing(incident, now)
-        if kept is None or kept.history.rows > self._room:
-            self._large.add(incident.id)
-            await self._store.forget(incident.id)
-            return await self._anew(incident, now) if kept is None else kept.history
+        else:
+            kept.history.live_max = self._live_max
+            await self._go_on(kept, incident, now)
         await self._keep_pieces(kept, incident, stands=True)
         self._kept[incident.id] = kept
         return kept.history
@@ -131,7 +123,7 @@ class Histories:
             since=since,
             usual_until=usual_until,
             expectations=self._expectations,
-            live_max=self._timing.live_outcomes_max,
+            live_max=self._live_max,
         )
 
     async def _keep_pieces(self, kept: _Kept, incident: Incident, *, stands: bool = False) -> None:
@@ -167,12 +159,13 @@ class Histories:
         kept.stored, kept.stands = StoredPieces(number + 1, last, size_bytes), stands
 
     @property
-    def _room(self) -> int:
-        """How many outcomes may be kept beside what is."""
-        return self._timing.kept_outcomes_max - sum(each.history.rows for each in self._kept.values())
+    def _live_max(self) -> int:
+        """How many outcomes of an incident may be in memory one by one beside what is kept of the others."""
+        room = self._timing.kept_outcomes_max - sum(each.history.rows for each in self._kept.values())
+        return max(min(self._timing.live_outcomes_max, room), 0)
 
-    async def _from_nothing(self, incident: Incident, now: float) -> _Kept | None:
-        """Read in steps, each as it would be when it came late; None when there is no room for it."""
+    async def _from_nothing(self, incident: Incident, now: float) -> _Kept:
+        """Read in steps, each as it would be when it came late."""
         register, since = self._register, incident.since - evaluation.BEFORE_SECONDS
         erasures, heads = register.erasures, await register.heads()
         usual_until = max(incident.opened_at, incident.since)
@@ -182,16 +175,7 @@ class Histories:
         async for part in register.stored_outcomes(since, inf, service=incident.service):
             history.take(row for row in part if not _beyond(row, heads))
             await self._advance(kept, incident, now, partial(_is_taken, heads=heads, part=part))
-            if history.rows > self._room:
-                return None
         return kept
-
-    async def _anew(self, incident: Incident, now: float) -> OutcomeHistory:
-        since = incident.since - evaluation.BEFORE_SECONDS
-        outcomes = await self._register.outcomes(since, now + AHEAD_SECONDS, service=incident.service)
-        devices = await asyncio.to_thread(devices_of, outcomes)
-        held = await self._database.read(lambda q: store.holders_of(q, devices))
-        return OutcomeHistory(outcomes, now, self._expectations, await asyncio.to_thread(holder_of, held))
 
     async def _go_on(self, kept: _Kept, incident: Incident, now: float) -> None:
         register, history = self._register, kept.history
