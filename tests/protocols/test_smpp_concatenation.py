@@ -430,12 +430,14 @@ def test_two_origins_never_bear_one_reference_to_one_phone_while_both_are_known(
     # Each text keeps its own, whatever comes between.
     assert known.of("b", *SHOP_TO_ANNA, Part(255, 2, 2), 5.0) == 0
     assert known.of("a", *SHOP_TO_ANNA, Part(255, 2, 2), 5.0) == 255
-    # Of another width, to another phone or in another name it is another reference.
-    assert known.of("b", *SHOP_TO_ANNA, Part(255, 2, 1, wide=True), 0.0) == 255
+    # Phones are about that read 8 bits and 16 as one number; to another phone or in another name it is another one.
+    assert known.of("b", *SHOP_TO_ANNA, Part(255, 2, 1, wide=True), 0.0) == 256
+    assert known.of("a", *SHOP_TO_ANNA, Part(254, 2, 1, wide=True), 0.0) == 254
+    assert known.of("a", *SHOP_TO_ANNA, Part(254, 2, 1), 0.0) == 2, "nor does its sender mean the same text"
     assert known.of("d", "Shop", "4790000002", Part(255, 2, 1), 0.0) == 255
     assert known.of("d", "Bank", "4790000001", Part(255, 2, 1), 0.0) == 255
     assert known.of("e", *SHOP_TO_ANNA, Part(65_535, 2, 1, wide=True), 0.0) == 65_535
-    assert known.of("f", *SHOP_TO_ANNA, Part(65_535, 2, 1, wide=True), 0.0) == 0
+    assert known.of("f", *SHOP_TO_ANNA, Part(65_535, 2, 1, wide=True), 0.0) == 3, "the next that is free"
 
 
 def test_who_counts_on_by_itself_keeps_what_it_has_chosen() -> None:

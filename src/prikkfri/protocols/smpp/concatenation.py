@@ -41,7 +41,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     total: int
     number: int
     wide: bool = False
-    """A reference of 16 bits: it is another than the one of 8 bits of the same number."""
+    """A reference of 16 bits. By the standard it is another than the one of 8 bits of the same number."""
 
 
 def split_header(octets: bytes) -> tuple[tuple[tuple[int, bytes], ...], bytes]:
@@ -249,8 +249,9 @@ class PartReferences:
         self._age_seconds_max = age_seconds_max
         self._texts: OrderedDict[tuple[str, str, str, Part], _Text] = OrderedDict()
         """By origin, sender, recipient and part without its number; the one that went on last is last."""
-        self._taken: dict[tuple[str, str, bool], dict[int, tuple[str, str, str, Part]]] = {}
-        """By sender, recipient and width: whose each reference is."""
+        self._taken: dict[tuple[str, str], dict[int, tuple[str, str, str, Part]]] = {}
+        """By sender and recipient: whose each reference is, of 8 bits and of 16 together. Many a phone goes by the
+        number alone, and not by the element that it stands in."""
         self._changed: dict[tuple[str, str, str, Part], None] = {}
         self._octet = 0
         self._apart_until = -inf
@@ -258,9 +259,9 @@ class PartReferences:
     def set_apart(self, octet: int, *, until: float) -> None:
         """Texts that begin before `until` bear references of 16 bits whose high octet is this one, 1 to 255.
 
-        For when it is not known which are taken. The whole number differs from any of 8 bits: many a phone goes by the
-        number alone, and not by the element that it stands in. A text that came with one of 16 bits bears another one
-        so many times 256 further; one that has more parts than can be cut anew bears what it was given.
+        For when it is not known which are taken. The whole number differs from any of 8 bits. A text that came with one
+        of 16 bits bears another one so many times 256 further; one that has more parts than can be cut anew bears what
+        it was given.
         """
         self._octet, self._apart_until = octet, until
 
@@ -274,7 +275,7 @@ class PartReferences:
             key = (each.origin, each.sender, each.recipient, Part(each.chosen, each.total, 0, each.wide))
             self._forget(key)
             self._texts[key] = _Text(each.reference, set(each.numbers), each.at)
-            self._taken.setdefault(_pair(key, each.reference), {})[each.reference] = key
+            self._taken.setdefault(key[1:3], {})[each.reference] = key
 
     def changed(self) -> list[PartReference]:
         """What each reference is taken by, of those that have gone on since this was asked before."""
@@ -297,7 +298,7 @@ class PartReferences:
         if text is None or part.number in text.numbers or now - text.at > self._age_seconds_max:
             self._forget(key)
             text = self._texts[key] = _Text(self._free(key, part, now), set(), now)
-            self._taken.setdefault(_pair(key, text.reference), {})[text.reference] = key
+            self._taken.setdefault(key[1:3], {})[text.reference] = key
         text.numbers.add(part.number)
         text.at = now
         self._texts.move_to_end(key)
@@ -322,7 +323,7 @@ class PartReferences:
             size, first = 65_536, part.reference + apart
         elif 2 * part.total <= PARTS_MAX:
             base = apart
-        taken = self._taken.get(_pair(key, base), {})
+        taken = self._taken.get(key[1:3], {})
         for further in range(size):
             reference = base + (first + further) % size
             if not self._is_in_use(key, reference, now):
@@ -335,27 +336,23 @@ class PartReferences:
 
     def _is_in_use(self, key: tuple[str, str, str, Part], reference: int, now: float) -> bool:
         """By a text that it is not meant to go on from: who chooses the same again knows what it does."""
-        holder = self._taken.get(_pair(key, reference), {}).get(reference)
+        holder = self._taken.get(key[1:3], {}).get(reference)
         if holder is None or now - self._texts[holder].at > self._age_seconds_max:
             return False
         # What was moved there its own sender knows nothing of, either.
-        return not (holder[0] == key[0] and holder[3].reference == key[3].reference == reference)
+        is_as_chosen = holder[3].reference == key[3].reference == reference and holder[3].wide == key[3].wide
+        return not (holder[0] == key[0] and is_as_chosen)
 
     def _forget(self, key: tuple[str, str, str, Part]) -> None:
         text = self._texts.pop(key, None)
         if text is None:
             return
-        pair = _pair(key, text.reference)
+        pair = key[1:3]
         taken = self._taken.get(pair, {})
         if taken.get(text.reference) == key:
             del taken[text.reference]
             if not taken:
                 del self._taken[pair]
-
-
-def _pair(key: tuple[str, str, str, Part], reference: int) -> tuple[str, str, bool]:
-    """Among which references one has to differ that this text bears."""
-    return key[1], key[2], key[3].wide or reference >= REFERENCES
 
 
 class _Text(msgspec.Struct):
