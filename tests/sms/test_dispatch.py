@@ -16,16 +16,18 @@ from prikkfri.config import Account, Link, Sms
 from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Journal, open_journal
 from prikkfri.protocols.smpp.pdu import Bind, BindResponse, Command, ShortMessage, Status
+from prikkfri.protocols.smpp.receipt import parse_receipt
 from prikkfri.protocols.smpp.session import Limits, Request, Session, Side
 from prikkfri.sms.dispatch.service import PAUSE_SECONDS_MIN, Dispatch
 from prikkfri.sms.holding.service import Holding
+from prikkfri.sms.messages import DueReceipt
 from prikkfri.sms.pace import PAUSE_SECONDS, Pace
 from prikkfri.sms.quarantine.service import Quarantine
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routing import Party, RouteOutage
 from prikkfri.sms.sealing import NONCE_OCTETS, Envelope, Sealer
 from prikkfri.sms.server import Connection
-from prikkfri.sms.shared.service import CentreState
+from prikkfri.sms.shared.service import CLAIMED_RECEIPTS_MAX, CentreState
 from prikkfri.storage import Database
 
 NORD, SHOP = Party("link", "nord"), Party("account", "shop")
@@ -40,10 +42,11 @@ class StandingClock(ManualClock):
     def __init__(self) -> None:
         super().__init__(NOW)
         self.waits: list[float | None] = []
+        self.stands = True
 
     def timeout(self, seconds: float | None) -> asyncio.Timeout:
         self.waits.append(seconds)
-        return super().timeout(None)
+        return super().timeout(None) if self.stands else asyncio.timeout(0)
 
 
 class Partner(asyncio.Transport):
@@ -84,6 +87,11 @@ class Partner(asyncio.Transport):
     resume_reading = pause_reading
 
     @property
+    def told(self) -> list[str]:
+        """The messages of which it was told."""
+        return [parse_receipt(each.body).message_id for each in self.requests if isinstance(each.body, ShortMessage)]
+
+    @property
     def got(self) -> list[str]:
         """The recipients of what was written to it."""
         bodies = [each.body for each in self.requests]
@@ -101,7 +109,7 @@ class Desk:
             cast(Database, self), journal, Sms(links=(LINK,), accounts=(Account(system_id="shop", password=PASSWORD),),
             region="NO"), self.clock, os.urandom, self.sealer, TIMING
         )  # fmt: skip
-        receipts = Receipts(self.shared)
+        self.receipts = receipts = Receipts(self.shared)
         self.look = asyncio.Event()
         self.asked = asyncio.Event()
         self.dispatch = Dispatch(
@@ -156,6 +164,17 @@ class Desk:
         """Until whoever sends has come to wait once more; `waits`: so often in all."""
         await eventually(lambda: len(self.clock.waits) >= waits or any(task.done() for task in self.tasks))
         assert not any(task.done() for task in self.tasks), "nobody sends any more"
+
+    async def claimed(self, *identities: str) -> None:
+        """Receipts of the shop that were claimed as their messages ended."""
+        rows = [self.row(each, state="delivered", receipt="sending", ended_at=NOW - 9) for each in identities]
+        await self.due(*rows)
+        self.shared.claimed_receipts[SHOP].extend(
+            DueReceipt(row["id"], row["sender"], row["recipient"], 2, row["accepted_at"], NOW - 9) for row in rows
+        )
+
+    async def receipt_states(self) -> dict[str, str]:
+        return dict(await self.database.read(lambda queries: queries.fetch("SELECT id, receipt FROM sms_message")))
 
     async def states(self) -> dict[str, str]:
         return dict(await self.database.read(lambda queries: queries.fetch("SELECT id, state FROM sms_message")))
@@ -264,6 +283,102 @@ async def test_a_receipt_that_was_claimed_as_the_centre_leaves_waits_again(desk:
     await sending
     found = await desk.database.read(lambda queries: queries.fetch("SELECT receipt, receipt_at FROM sms_message"))
     assert (found, partner.requests) == ([("waiting", NOW)], [])
+
+
+async def test_receipts_that_were_claimed_at_once_leave_as_there_is_room_and_in_their_order(desk: Desk) -> None:
+    partner = desk.bound(SHOP, window=2)
+    await desk.claimed("1", "2", "3")
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert (partner.told, [each.id for each in desk.shared.claimed_receipts[SHOP]]) == (["1", "2"], ["3"])
+    partner.session.answer(partner.requests[0], Status.OK)
+    partner.connection.data_received(partner.session.outgoing())
+    partner.connection.awake.set()
+    await desk.rests(2)
+    assert (partner.told, len(desk.shared.claimed_receipts[SHOP])) == (["1", "2", "3"], 0)
+    assert set((await desk.receipt_states()).values()) == {"sending"}
+
+
+async def test_what_was_claimed_at_once_does_not_leave_while_nothing_may(desk: Desk) -> None:
+    partner = desk.bound(SHOP)
+    await desk.claimed("1")
+    desk.shared.holds = True
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert partner.told == []
+    desk.shared.holds, desk.shared.paces[SHOP] = False, Pace().answered(0, True, 0.0)
+    partner.connection.awake.set()
+    await desk.rests(2)
+    assert partner.told == []
+    del desk.shared.paces[SHOP]
+    partner.connection.pause_writing()
+    partner.connection.awake.set()
+    await desk.rests(3)
+    assert partner.told == []
+    partner.connection.resume_writing()
+    await desk.rests(4)
+    assert partner.told == ["1"]
+
+
+async def test_what_was_claimed_at_once_and_differs_is_kept_back_and_keeps_nobody_behind_it(desk: Desk) -> None:
+    partner = desk.bound(SHOP)
+    await desk.claimed("1", "2")
+    first = desk.shared.claimed_receipts[SHOP].popleft()
+    desk.shared.claimed_receipts[SHOP].appendleft(first._replace(recipient="x" * 30))
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert partner.told == ["2"]
+    assert await desk.receipt_states() == {"1": "waiting", "2": "sending"}
+
+
+async def test_what_was_claimed_at_once_as_the_centre_leaves_waits_again(desk: Desk) -> None:
+    partner = desk.bound(SHOP)
+    sending = desk.sends(partner, SHOP)
+    await desk.rests()
+    await desk.claimed("1")
+    desk.shared.bound.leaving = True
+    partner.connection.awake.set()
+    await sending
+    assert (partner.told, await desk.receipt_states()) == ([], {"1": "waiting"})
+    assert not desk.shared.claimed_receipts[SHOP]
+
+
+async def test_what_was_claimed_at_once_and_nobody_is_there_to_write_waits_again(desk: Desk) -> None:
+    """Whoever was bound has gone while it was being stored."""
+    await desk.claimed("1", "2")
+    desk.refusals, desk.clock.stands = [StorageUnavailable("no room")], False
+    desk.tasks.append(asyncio.create_task(desk.receipts.keep()))
+    await eventually(lambda: not desk.shared.claimed_receipts[SHOP])
+    assert await desk.receipt_states() == {"1": "waiting", "2": "waiting"}
+
+
+async def test_receipts_are_claimed_at_once_only_for_who_is_there_and_has_caught_up(desk: Desk) -> None:
+    """What falls due behind older ones, or beyond what may stand in memory, waits stored."""
+    assert not desk.shared.takes_receipts(str(SHOP))
+    desk.sends(partner := desk.bound(SHOP, window=1), SHOP)
+    await desk.rests()  # it has claimed, and nothing more waits
+    takes = desk.shared.takes_receipts
+    assert takes(str(SHOP)) and not takes(str(NORD)) and not takes("account:bank") and not takes("")
+    desk.shared.claimed_receipts[SHOP].extend([cast(DueReceipt, None)] * (CLAIMED_RECEIPTS_MAX - 1))
+    assert takes(str(SHOP))
+    desk.shared.claimed_receipts[SHOP].append(cast(DueReceipt, None))
+    assert not takes(str(SHOP))
+    desk.shared.claimed_receipts[SHOP].clear()
+    desk.shared.holds = True
+    assert not takes(str(SHOP))
+    desk.shared.holds, desk.shared.paces[SHOP] = False, Pace().answered(0, True, 0.0)
+    assert not takes(str(SHOP))
+    del desk.shared.paces[SHOP]
+    partner.connection.close("gone")
+    assert not takes(str(SHOP))
+
+
+async def test_what_is_full_of_older_receipts_has_not_caught_up(desk: Desk) -> None:
+    ended = {"state": "delivered", "receipt": "waiting", "receipt_state": 2, "ended_at": NOW - 9}
+    await desk.due(desk.row("1", **ended), desk.row("2", **ended))
+    desk.sends(desk.bound(SHOP, window=1), SHOP)
+    await desk.rests()
+    assert not desk.shared.takes_receipts(str(SHOP))
 
 
 async def test_what_another_bind_has_claimed_for_this_one_does_not_leave_while_the_party_pauses(desk: Desk) -> None:
