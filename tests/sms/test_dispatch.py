@@ -16,19 +16,21 @@ from prikkfri.config import Account, Link, Sms
 from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Journal, open_journal
 from prikkfri.protocols.smpp.pdu import Bind, BindResponse, Command, ShortMessage, Status
-from prikkfri.protocols.smpp.receipt import parse_receipt
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Limits, Request, Session, Side
 from prikkfri.sms.dispatch.service import PAUSE_SECONDS_MIN, Dispatch
 from prikkfri.sms.holding.service import Holding
+from prikkfri.sms.intake import ReceiptDelivery
+from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import DueReceipt
 from prikkfri.sms.pace import PAUSE_SECONDS, Pace
 from prikkfri.sms.quarantine.service import Quarantine
-from prikkfri.sms.receipts.service import Receipts
+from prikkfri.sms.receipts.service import ReceiptResult, Receipts
 from prikkfri.sms.routing import Party, RouteOutage
 from prikkfri.sms.sealing import NONCE_OCTETS, Envelope, Sealer
 from prikkfri.sms.server import Connection
 from prikkfri.sms.shared.service import CLAIMED_RECEIPTS_MAX, CentreState
-from prikkfri.storage import Database
+from prikkfri.storage import Database, Transaction
 
 NORD, SHOP = Party("link", "nord"), Party("account", "shop")
 LINK = Link(name="nord", partner="Fjordmobil", host="h", port=1, system_id="p", password=PASSWORD, prefixes=("47",))
@@ -52,10 +54,10 @@ class StandingClock(ManualClock):
 class Partner(asyncio.Transport):
     """The other end of a bind, without a socket: it answers nothing but the bind."""
 
-    def __init__(self, party: Party, clock: ManualClock, window: int) -> None:
+    def __init__(self, party: Party, clock: ManualClock, limits: Limits) -> None:
         super().__init__()
         ours = Side.ESME if party.kind == "link" else Side.CENTRE
-        self.connection: Connection = Connection(ours, Limits(window=window), clock, lambda _: None)
+        self.connection: Connection = Connection(ours, limits, clock, lambda _: None)
         self.session = Session(Side.CENTRE if ours is Side.ESME else Side.ESME, Limits(), 0.0)
         self.requests: list[Request] = []
         self.connection.connection_made(self)
@@ -120,10 +122,12 @@ class Desk:
         self.refusals: list[Exception] = []
         """Instead of each."""
         self.tasks: list[asyncio.Task[None]] = []
+        self.writes = 0
 
     async def write(self, work: Any) -> Any:
         if self.refusals:
             raise self.refusals.pop(0)
+        self.writes += 1
         result = await self.database.write(work)
         if self.after:
             self.after.pop(0)()
@@ -151,8 +155,8 @@ class Desk:
         for row in claimed:
             self.shared.pairs[party].enter(message(row), partner.connection)
 
-    def bound(self, party: Party = NORD, window: int = 10) -> Partner:
-        partner = Partner(party, self.clock, window)
+    def bound(self, party: Party = NORD, window: int = 10, sequence_max: int = 1_000) -> Partner:
+        partner = Partner(party, self.clock, Limits(window=window, sequence_max=sequence_max))
         self.shared.bound.enter(party, partner.connection, NOW)
         return partner
 
@@ -371,6 +375,74 @@ async def test_receipts_are_claimed_at_once_only_for_who_is_there_and_has_caught
     del desk.shared.paces[SHOP]
     partner.connection.close("gone")
     assert not takes(str(SHOP))
+
+
+async def test_a_network_s_receipt_claims_the_sender_s_in_its_own_transaction_unless_an_older_one_waits(
+    desk: Desk,
+) -> None:
+    partner = desk.bound(SHOP)
+    sent = [desk.row(f"{number}", state="sent", next_hop_key=f"net{number}") for number in (1, 2, 3)]
+    await desk.due(*sent, desk.row("9", state="sent", origin="account:bank", next_hop_key="net9"))
+    settling = ReceiptResult()
+
+    async def told(tx: Transaction, *numbers: int) -> None:
+        deliveries = [
+            ReceiptDelivery(cast(Request, None), Receipt(f"net{number}", MessageState.DELIVERED), "", "", None)
+            for number in numbers
+        ]
+        assert not await desk.receipts.take(tx, settling, "nord", deliveries, NOW)
+        await desk.receipts.record(tx, settling, NOW)
+
+    await desk.write(lambda tx: told(tx, 1))  # nobody has looked yet whether older ones wait
+    assert await desk.receipt_states() == {"1": "waiting", "2": "", "3": "", "9": ""}
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert partner.told == ["1"]
+    settling = ReceiptResult()
+    await desk.write(lambda tx: told(tx, 2, 9))
+    assert await desk.receipt_states() == {"1": "sending", "2": "sending", "3": "", "9": "waiting"}
+    writes = desk.writes
+    desk.receipts.tell(settling)
+    await desk.rests(2)
+    assert (partner.told, desk.writes) == (["1", "2"], writes)  # nothing was claimed for that
+    settling, desk.shared.holds = ReceiptResult(), True
+    await desk.write(lambda tx: told(tx, 3))
+    desk.shared.holds = False
+    assert (await desk.receipt_states())["3"] == "waiting"
+    assert not desk.shared.takes_receipts(str(SHOP))
+
+
+async def test_a_receipt_that_is_on_its_way_already_is_not_told_again_by_what_ends_its_message_anew(desk: Desk) -> None:
+    """A person has freed it from quarantine, of which its sender is just being told."""
+    await desk.due(desk.row("1", state="sent", receipt="sending"))
+    settling = ReceiptResult(to_end=[("1", DeliveryState.DELIVERED, "")], origins={str(SHOP)})
+    await desk.write(lambda tx: desk.receipts.record(tx, settling, NOW))
+    assert [ending.receipt for ending in settling.ended] == ["sending"]
+    desk.receipts.tell(settling)
+    assert not desk.shared.claimed_receipts[SHOP]
+
+
+async def test_what_was_claimed_at_once_and_finds_no_sequence_number_keeps_its_place(desk: Desk) -> None:
+    partner = desk.bound(SHOP, sequence_max=1)
+    await desk.claimed("1", "2", "3")
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert (partner.told, [each.id for each in desk.shared.claimed_receipts[SHOP]]) == (["1"], ["2", "3"])
+
+
+async def test_an_answer_alone_claims_nothing_where_all_that_was_due_has_been_claimed(desk: Desk) -> None:
+    partner = desk.bound()
+    await desk.due(desk.row("1"))
+    desk.sends(partner)
+    await desk.rests()
+    writes = desk.writes
+    await desk.due(desk.row("2"))
+    partner.connection.awake.set()
+    await desk.rests(2)
+    assert (desk.writes, partner.got) == (writes, ["4790000001"])
+    desk.shared.bound.wake([NORD])
+    await desk.rests(3)
+    assert partner.got == ["4790000001", "4790000002"]
 
 
 async def test_what_is_full_of_older_receipts_has_not_caught_up(desk: Desk) -> None:
