@@ -36,7 +36,7 @@ def learned(rate: float, *, series: int, buckets: int, clumping: float = 0.0, se
 
 
 def test_time_alone_raises_nothing() -> None:
-    """The threshold is so low that the products reach it in a calm minute: there would be no since when, nor how many."""
+    """The threshold is so low that the products reach it in a calm minute; there is no since when, nor how many."""
     quick = ShareSettings(series=1, false_alarms_per_month=SECONDS_PER_MONTH / 10)
     state = fresh(3, quick)
     for second in range(300):

@@ -14,6 +14,7 @@ from prikkfri.protocols.smpp.concatenation import (
     PartReferences,
     Reassembly,
     References,
+    cut_anew,
     fits_one,
     payload,
     read_part,
@@ -378,6 +379,46 @@ def test_what_is_whole_or_has_its_header_loses_its_parameters_alone(esm_class: i
     assert read_part(without_parameters(both))[1] == b"hei"
 
 
+BESIDE = st.sampled_from([(), ((0x05, b"\x0b\x84\x23\xf0"),), ((0x24, b"\1"), (0x25, b"\1"))])
+"""Elements of a header: ports, a national alphabet."""
+
+
+@given(texts, st.integers(0, 0xFF), st.integers(0x100, 0xFFFF), BESIDE, st.booleans())
+def test_parts_cut_anew_are_the_text_whichever_come_first(
+    text: str, reference: int, wide: int, beside: tuple[tuple[int, bytes], ...], backwards: bool
+) -> None:
+    coding, octets = encode_text(text)
+    pieces = split(octets, coding, reference)
+    before = b"".join(bytes((element, len(value))) + value for element, value in beside)
+    cut = []
+    for piece in pieces:
+        whole = bytes((piece[0] + len(before),)) + before + piece[1:]
+        message = ShortMessage(octets=whole, esm_class=ESM_CLASS_HEADER, data_coding=coding)
+        cut += cut_anew(message, wide)
+        assert all(len(each) < len(whole) or len(piece) < 20 for each in cut[-2:]), "it has room for the header"
+    reassembly, found = Reassembly(), []
+    for place, each in sorted(enumerate(cut, 1), reverse=backwards):
+        part, rest = read_part(ShortMessage(octets=each, esm_class=ESM_CLASS_HEADER))
+        assert part == Part(wide, 2 * len(pieces), place, wide=True)
+        assert decode_text(coding, rest) in text, "no letter is cut in two"
+        assert {*split_header(each)[0]} >= {*beside} and len(split_header(each)[0]) == len(beside) + 1
+        found.append(reassembly.add("Shop", "47", part, coding, rest, 0.0))
+    assert found[:-1] == [None] * (len(cut) - 1) and found[-1] is not None
+    assert decode_parts(found[-1]) == text
+
+
+@pytest.mark.parametrize(
+    ("coding", "octets", "first"),
+    [(0, b"x", b"x"), (0, b"\x1b\x65", b"\x1b\x65"), (0, b"xyz", b"xy"), (0, b"x\x1b\x65", b"x"),
+     (8, b"\x04\x16", b"\x04\x16"), (8, "😀".encode("utf-16-be"), b""), (4, b"x" * 134, b"x" * 68), (0, b"", b"")],
+)  # fmt: skip
+def test_a_part_of_one_letter_cut_anew_has_it_in_one_of_two(coding: int, octets: bytes, first: bytes) -> None:
+    message = ShortMessage(octets=b"\5\0\3\7\2\2" + octets, esm_class=ESM_CLASS_HEADER, data_coding=coding)
+    assert cut_anew(message, 0x1234) == (
+        b"\6\x08\4\x12\x34\4\3" + first, b"\6\x08\4\x12\x34\4\4" + octets[len(first) :],
+    )  # fmt: skip
+
+
 SHOP_TO_ANNA = ("Shop", "4790000001")
 
 
@@ -407,16 +448,33 @@ def test_who_counts_on_by_itself_keeps_what_it_has_chosen() -> None:
     assert known.of("b", *SHOP_TO_ANNA, Part(7, 2, 2), 0.0) == 8
 
 
-def test_while_it_is_not_known_what_is_taken_texts_bear_another_reference_than_they_were_given() -> None:
+def test_while_it_is_not_known_what_is_taken_texts_bear_references_that_no_other_history_has() -> None:
     known = PartReferences()
     assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 1), 0.0) == 7
-    known.move(100, until=50.0)
+    known.set_apart(3, until=50.0)
+    assert known.apart(1.0) == 0x300
     assert known.of("a", *SHOP_TO_ANNA, Part(7, 2, 2), 1.0) == 7, "it is known whose this is"
-    assert known.of("b", *SHOP_TO_ANNA, Part(200, 2, 1), 1.0) == 44
-    assert known.of("c", *SHOP_TO_ANNA, Part(65_500, 2, 1, wide=True), 1.0) == 64
-    assert known.takes(*SHOP_TO_ANNA, 9, 1.0), "our own go on elsewhere by themselves"
-    assert known.of("b", *SHOP_TO_ANNA, Part(200, 2, 2), 60.0) == 44
-    assert known.of("d", *SHOP_TO_ANNA, Part(200, 2, 1), 50.0) == 200
+    assert known.of("b", *SHOP_TO_ANNA, Part(255, 2, 1), 1.0) == 0x3FF
+    assert known.of("c", *SHOP_TO_ANNA, Part(255, 2, 1), 1.0) == 0x300, "the next that is free, with the same octet"
+    assert not known.takes(*SHOP_TO_ANNA, 0x3FF, 1.0)
+    assert known.takes(*SHOP_TO_ANNA, 0x309, 1.0)
+    # One that is wide already may be of any number; it is another than it was given, and than those above.
+    assert known.of("c", *SHOP_TO_ANNA, Part(0xFE01, 2, 1, wide=True), 1.0) == 0x101
+    assert known.of("c", *SHOP_TO_ANNA, Part(0xFF, 2, 1, wide=True), 1.0) == 0x400, "past 0x3FF"
+    assert known.of("d", *SHOP_TO_ANNA, Part(200, PARTS_MAX // 2, 1), 1.0) == 0x3C8
+    assert known.of("d", *SHOP_TO_ANNA, Part(200, PARTS_MAX // 2 + 1, 1), 1.0) == 200, "it has too many parts"
+    assert known.apart(50.0) == 0
+    assert known.of("b", *SHOP_TO_ANNA, Part(255, 2, 2), 60.0) == 0x3FF, "a text ends as it began"
+    assert known.of("e", *SHOP_TO_ANNA, Part(255, 2, 1), 50.0) == 255
+
+
+def test_when_all_are_taken_while_it_is_not_known_what_else_is_the_octet_stays() -> None:
+    known = PartReferences()
+    known.of("z", *SHOP_TO_ANNA, Part(9, 2, 1, wide=True), 0.0)
+    known.set_apart(3, until=500.0)
+    borne = [known.of(str(origin), *SHOP_TO_ANNA, Part(0, 2, 1), float(origin + 1)) for origin in range(256)]
+    assert borne == list(range(0x300, 0x400))
+    assert known.of("one more", *SHOP_TO_ANNA, Part(5, 2, 1), 300.0) == 0x300
 
 
 def test_two_texts_of_one_sender_are_never_moved_to_one_reference() -> None:
@@ -490,15 +548,20 @@ PART = st.builds(Part, st.integers(0, 3), st.integers(2, 3), st.integers(1, 2), 
 HANDED_IN = st.tuples(st.sampled_from("abc"), st.sampled_from(["47", "48"]), PART, st.booleans(), st.booleans())
 
 
-@given(st.lists(HANDED_IN, max_size=40))
-def test_a_new_process_goes_on_as_the_last_one_would_have(steps: list[tuple[str, str, Part, bool, bool]]) -> None:
+@given(st.lists(HANDED_IN, max_size=40), st.integers(0, 2))
+def test_a_new_process_goes_on_as_the_last_one_would_have(
+    steps: list[tuple[str, str, Part, bool, bool]], octet: int
+) -> None:
     """At any moment, from what was told to be kept, of each reference the last."""
     lasting, known = PartReferences(), PartReferences()
+    for each in (lasting, known):
+        each.set_apart(octet, until=20.0)
     kept: dict[tuple[str, str, bool, int], PartReference] = {}
     for moment, (origin, recipient, part, is_ours, begins_anew) in enumerate(steps):
         now = float(moment)
         if is_ours:
-            taken = [each.takes("Shop", recipient, part.reference, now) for each in (lasting, known)]
+            ours = known.apart(now) + part.reference
+            taken = [each.takes("Shop", recipient, ours, now) for each in (lasting, known)]
             assert taken[0] == taken[1]
         else:
             assert lasting.of(origin, "Shop", recipient, part, now) == known.of(origin, "Shop", recipient, part, now)
@@ -506,6 +569,7 @@ def test_a_new_process_goes_on_as_the_last_one_would_have(steps: list[tuple[str,
         assert known.changed() == []
         if begins_anew:
             known = PartReferences()
+            known.set_apart(octet, until=20.0)
             known.recover(sorted(kept.values(), key=lambda each: each.at))
             assert known.changed() == []
 

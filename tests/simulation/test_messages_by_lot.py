@@ -201,6 +201,15 @@ PLANTS = (
         "    if mark.commits >= 0:\n", "left after a snapshot was restored", ("snapshot-restored",),
     ),
     Plant(
+        "references after a restored snapshot that the lost history may have used",
+        "protocols/smpp/concatenation.py", "        return self._octet << 8 if now < self._apart_until else 0\n",
+        "        return 0\n", "torn", ("snapshot-restored",),
+        table=(
+            ("messages", 300), ("phones", (1, 2)), ("accounts", (4, 5)), ("partners", (1, 1)), ("narrow", 0.0),
+            ("long", 0.9), ("undeliverable", 0.3), ("odd", 0.0), ("per_second", (100, 400)),
+        ),
+    ),
+    Plant(
         "sensitive messages of a restored snapshot that are sent", "sms/restored.py",
         "or is_sensitive(message_class) or overdue)", "or overdue)", "though it is sensitive", ("snapshot-restored",),
         table=(("sensitive", 1.0), ("faults", (1, 1))),

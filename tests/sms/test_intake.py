@@ -496,6 +496,39 @@ def test_a_text_that_we_cut_takes_no_reference_that_another_has() -> None:
     assert known.of("bank", "Shop", "4790000001", Part(13, 2, 1), NOW) == 14
 
 
+def test_while_it_is_not_known_what_is_taken_a_part_is_two_messages_under_a_reference_of_16_bits() -> None:
+    """As when nobody knows which references a lost history has used; one submission with one id all the same."""
+    known = PartReferences()
+    known.set_apart(3, until=NOW + 1.0)
+    by = replace(given(SHOP), part_references=known)
+    [event] = [Request(Command.SUBMIT_SM, 7, parts_of(b"\5\0\3\7\2\1" + b"x" * 153))]
+    intake = read(event, by=by)
+    found = [SEALER.open(each.sealed, each.binding) for each in intake.messages if each.sealed]
+    assert [each.octets for each in found] == [
+        b"\6\x08\4\3\7\4\1" + b"x" * 76, b"\6\x08\4\3\7\4\2" + b"x" * 77
+    ]  # fmt: skip
+    assert {each.esm_class for each in found} == {0x40}
+    assert {(each.submission, each.parts) for each in intake.messages} == {(intake.messages[0].id, 2)}
+    assert intake.answers == [(event, Status.OK, MessageResponse(intake.messages[0].id))]
+    assert len({bytes(each.sealed[:12]) for each in intake.messages if each.sealed}) == 2
+    # What we cut ourselves has as many parts as need be.
+    for length, rooms in ((161, [152, 9]), (304, [152, 152])):
+        long = ShortMessage("Shop", "+4790000001", b"x" * length, source_ton=5)
+        messages = read(Request(Command.SUBMIT_SM, 7, long), by=by).messages
+        octets = [SEALER.open(each.sealed, each.binding).octets for each in messages if each.sealed]
+        assert [len(each) - 7 for each in octets] == rooms
+        assert {each[:4] for each in octets} == {b"\6\x08\4\3"}
+    # A part that comes in message_payload, and one that is too long in any case.
+    late = structs.replace(parts_of(b""), tlvs=((Tag.MESSAGE_PAYLOAD, b"\5\0\3\7\2\2yy"),))
+    [one, two] = read(Request(Command.SUBMIT_SM, 7, late), by=by).messages
+    assert one.sealed and two.sealed
+    assert SEALER.open(one.sealed, one.binding).octets == b"\6\x08\4\3\7\4\3yy"
+    assert SEALER.open(two.sealed, two.binding).octets == b"\6\x08\4\3\7\4\4"
+    long = structs.replace(late, tlvs=((Tag.MESSAGE_PAYLOAD, b"\5\0\3\x09\2\2" + b"y" * 249),))
+    [(_, status, _)] = read(Request(Command.SUBMIT_SM, 7, long), by=by).answers
+    assert status == Status.INVALID_MESSAGE_LENGTH
+
+
 ESM_CLASSES = [0x00, 0x01, 0x08, 0x10, 0x18, 0x0C, 0x14, 0x24, 0x3C, 0x80]
 
 

@@ -272,6 +272,31 @@ async def test_what_stands_behind_it_leaves_at_once(house: Opener) -> None:
         assert [(await link.message())[1].octets for _ in range(2)] == [b"before", b"after"]
 
 
+async def test_no_connection_is_given_up_because_it_cannot_be_stored_that_a_receipt_waits(house: Opener) -> None:
+    """As with a full disk. Claimed and forgotten, it would be told after the next restart, and not before."""
+    wrong = [True]
+
+    def encode(message: ShortMessage) -> bytes:
+        body = encode_body(message)
+        return body[:-1] + bytes((body[-1] ^ 1,)) if message.esm_class == 4 and wrong else body
+
+    async with house(wire=Wire(encode=encode)) as at:
+        link, client = await at.bound_link(), await at.bound_client()
+        at.engine.fails_where = "SELECT 1 FROM sms_event WHERE event = 'receipt-kept-back'"
+        _, identity = await client.submit(registered_delivery=1)
+        request, _ = await link.message()
+        link.answer(request, Status.INVALID_DESTINATION, MessageResponse())
+        await at.engine.failed.wait()
+        assert await at.fetch("SELECT receipt FROM sms_message") == [("sending",)]
+        at.engine.fails_where = ""
+        await at.until("SELECT receipt FROM sms_message", "waiting")
+        assert await at.fetch("SELECT COUNT(*) FROM sms_event WHERE event = 'receipt-kept-back'") == [(1,)]
+        wrong.clear()
+        at.clock.advance(1_000.0)
+        _, receipt = await client.message()
+        assert receipt.tlv(Tag.RECEIPTED_MESSAGE_ID) == identity.encode() + b"\0"
+
+
 async def test_a_receipt_that_would_tell_of_another_is_kept_back_and_told_later(
     house: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:

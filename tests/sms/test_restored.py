@@ -17,6 +17,8 @@ from prikkfri.sms.restored import (
     format_mark,
     is_abandoned,
     is_sensitive,
+    next_line,
+    octet_of,
     parse_mark,
     trouble,
 )
@@ -66,6 +68,21 @@ def test_what_is_missing_is_what_the_mark_had() -> None:
     assert find_gap(mark, Mark("line", 9, 97, 0.0), None) == RestoreGap(1, 3)
     assert find_gap(mark, Mark("line", 0, 101, 0.0), None) == RestoreGap(10, 0)
     assert find_gap(mark, Mark("other", 99, 999, 0.0), None) == RestoreGap(UNKNOWN, UNKNOWN)
+
+
+@given(st.binary(min_size=7, max_size=7), st.integers(1, 300))
+def test_histories_that_follow_each_other_have_octets_of_their_own(entropy: bytes, many: int) -> None:
+    lines = ["0123abcd"]
+    for _ in range(many):
+        lines.append(next_line("0123abcd", entropy, Mark(lines[-1], 1, 1, 0.0)))
+    octets = [octet_of(line) for line in lines]
+    assert octets[0] == 0 and set(octets[1:]) <= set(range(1, 256))
+    assert all(len(set(octets[at : at + 255])) == 255 for at in range(1, many - 253))
+    assert len(set(octets[:256])) == len(octets[:256])
+
+
+def test_a_history_of_before_has_an_octet_too() -> None:
+    assert [octet_of(f"0123abcd.00112233445566{last}") for last in ("00", "01", "ff")] == [255, 1, 255]
 
 
 def test_what_was_noticed_by_a_mark_is_not_noticed_by_it_again() -> None:

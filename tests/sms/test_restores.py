@@ -11,7 +11,9 @@ from waiting import eventually
 
 from prikkfri.config import Canary
 from prikkfri.errors import FencedOut
-from prikkfri.protocols.smpp.pdu import Status
+from prikkfri.protocols.smpp.concatenation import TEXT_SECONDS_MAX
+from prikkfri.protocols.smpp.pdu import Status, Tag
+from prikkfri.protocols.smpp.receipt import parse_receipt
 from prikkfri.protocols.smpp.session import SessionEnd
 from prikkfri.sms.http import application, restore_commands
 from prikkfri.sms.restored import Decision, parse_mark
@@ -21,7 +23,7 @@ from prikkfri.storage.opening import open_unmigrated
 
 TABLES = (
     "journal_stream", "journal_batch", "sms_message", "sms_event", "sms_waiting", "sms_restore", "sms_route",
-    "sms_reference", "sms_canary",
+    "sms_reference", "sms_part_reference", "sms_canary",
 )  # fmt: skip
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -450,31 +452,90 @@ async def test_one_that_expires_after_it_was_let_go_may_have_arrived(
         assert await opened.fetch("SELECT SUM(messages) FROM sms_waiting") == [(0,)]
 
 
-async def test_followers_and_phones_do_not_take_what_is_new_for_what_was_lost(
+async def test_followers_do_not_take_what_is_new_for_what_was_lost(
     house: Opener, mark: Path, database: Database
 ) -> None:
-    """Positions and references that the lost history has used are not used again."""
+    """Positions that the lost history has used are not used again."""
     async with house(mark_file=mark) as opened:
         await (await opened.bound_client()).submit()
-        await opened.change("INSERT INTO sms_reference (slot, reference) VALUES (5, 7), (6, 128), (7, 255)")
     last = parse_mark(mark.read_bytes())
     assert last is not None and last.position > 0
     await fall_behind(database, mark)
     async with house(mark_file=mark) as opened:
         [(reached,)] = await opened.fetch("SELECT position FROM journal_stream")
         assert reached == last.position + POSITIONS_SKIPPED + 1
-        found = await opened.fetch("SELECT slot, reference FROM sms_reference WHERE slot IN (5, 6, 7) ORDER BY slot")
-        assert found == [(5, 135), (6, 0), (7, 127)]
-        client = await opened.bound_client()
-        part = bytes((5, 0, 3, 7, 2, 1)) + b"x"
-        assert (await client.submit(octets=part, esm_class=0x40, source="Felles"))[0] == Status.OK
-        [(chosen, borne)] = await opened.fetch("SELECT chosen, reference FROM sms_part_reference")
-        assert chosen == 7 != borne, "of parts that accounts have cut, too"
+
+
+def part_of(name: str, number: int) -> dict[str, Any]:
+    return {"octets": bytes((5, 0, 3, 7, 2, number)) + b"x" * 153, "esm_class": 0x40, "source": name}
+
+
+LONG = {"octets": b"", "tlvs": ((Tag.MESSAGE_PAYLOAD, b"x" * 161),), "source": "Shop"}
+
+
+async def test_no_phone_takes_a_part_of_a_new_text_for_one_of_a_text_that_was_lost(
+    house: Opener, mark: Path, database: Database, snapshots: Snapshots
+) -> None:
+    """Nobody knows any more which references the lost history used: for a day, others are used that it cannot have."""
+
+    async def borne(opened: House) -> dict[str, int]:
+        """By sender."""
+        return dict(await opened.fetch("SELECT sender, reference FROM sms_part_reference"))
+
     async with house(mark_file=mark) as opened:
         client = await opened.bound_client()
-        assert (await client.submit(octets=part, esm_class=0x40, source="Andre"))[0] == Status.OK
-        assert await opened.fetch("SELECT DISTINCT reference FROM sms_part_reference") == [(borne,)]
-        assert await opened.fetch("SELECT reference FROM sms_reference WHERE slot = 5") == [(135,)]
+        before = await snapshots.taken()
+        await client.submit(**part_of("Before", 1))
+        await client.submit(**LONG)
+        lost = await borne(opened)
+        assert lost["Before"] == 7 and lost["Shop"] < 256
+    octets = [0]
+    for _ in range(2):  # the same snapshot once more: the history that was lost then has used others, too
+        await snapshots.restored(before)
+        async with house(mark_file=mark) as opened:
+            client = await opened.bound_client()
+            for fields in (part_of("Felles", 1), LONG):
+                assert (await client.submit(**fields))[0] == Status.OK
+            after = await borne(opened)
+            assert after["Felles"] % 256 == 7 and after["Felles"] // 256 == after["Shop"] // 256
+            octets.append(after["Felles"] // 256)
+    assert 0 not in octets[1:] and len(set(octets)) == 3
+    async with house(mark_file=mark) as opened:  # a restart changes nothing in it
+        client = await opened.bound_client()
+        await client.submit(**part_of("Andre", 1))
+        assert (await borne(opened))["Andre"] == after["Felles"]
+        await opened.change(f"UPDATE sms_restore SET noticed_at = noticed_at - {TEXT_SECONDS_MAX}")
+    async with house(mark_file=mark) as opened:  # after a day
+        client = await opened.bound_client()
+        await client.submit(**part_of("Later", 1))
+        await client.submit(**part_of("Felles", 2))
+        now = await borne(opened)
+        assert (now["Later"], now["Felles"]) == (7, after["Felles"])
+        assert await opened.fetch("SELECT COUNT(*) FROM sms_message WHERE sender = 'Felles'") == [(4,)]
+
+
+async def test_a_part_that_was_cut_anew_is_one_submission_with_one_receipt(
+    house: Opener, mark: Path, database: Database
+) -> None:
+    async with house(mark_file=mark) as opened:
+        await (await opened.bound_client()).submit()
+    await fall_behind(database, mark)
+    async with house(mark_file=mark) as opened:
+        assert await opened.centre.restores.decide(Decision.DISCARD, by="Ola")
+        client, link = await opened.bound_client(), await opened.bound_link()
+        _, identity = await client.submit(registered_delivery=1, **part_of("Felles", 2))
+        found = [await link.message() for _ in range(2)]
+        assert [message.octets for _, message in found] == [
+            b"\6\x08\4\1\7\4\3" + b"x" * 76, b"\6\x08\4\1\7\4\4" + b"x" * 77,
+        ]  # fmt: skip
+        for number, (request, _) in enumerate(found):
+            link.take_message(request, f"n{number}")
+        for number, (_, message) in enumerate(found):
+            await opened.nothing_more_for_account(client, link)
+            link.tell(message, f"n{number}")
+            assert (await link.answered()).status == Status.OK
+        _, receipt = await client.message()
+        assert parse_receipt(receipt).message_id == identity
 
 
 async def test_canaries_in_a_restored_snapshot_say_nothing_of_their_way(

@@ -211,8 +211,9 @@ def _reference(batch: BatchContext, first: int, sender: str, recipient: str, par
     if part is not None:
         chosen = part.reference
         return batch.part_references.of(party.name, sender, recipient, part, now) if party.kind == "account" else chosen
+    apart = batch.part_references.apart(now)
     for _ in range(REFERENCES):
-        reference = batch.references.next(sender, recipient, first=first)
+        reference = apart + batch.references.next(sender, recipient, first=first)
         if batch.part_references.takes(sender, recipient, reference, now):
             break
     return reference

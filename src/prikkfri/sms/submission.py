@@ -121,7 +121,7 @@ def decide(
     message: ShortMessage, rules: Rules, *, reference: Callable[[str, str, concatenation.Part | None], int], now: float
 ) -> AcceptedSubmission | Refusal:
     """`reference` is asked, by sender and recipient, what marks the parts of a text: of that of which this is a part,
-    or (None) of one that has to be split."""
+    or (None) of one that has to be split. From 256 on it has 16 bits."""
     if rules.party.kind == "account" and (asked_too_much := _unsupported(message)):
         return asked_too_much
     recipient = _recipient(message, rules)
@@ -207,8 +207,12 @@ def _envelopes(
         part, _ = concatenation.read_part(message)
     except RemoteProtocolError:
         return Refusal(Status.INVALID_ESM_CLASS, "bad-header")
+    pieces: tuple[bytes, ...] = ()
     if part is not None and (marked := reference(part)) != part.reference:
-        message = concatenation.with_reference(message, marked)
+        if part.wide or marked < concatenation.REFERENCES:
+            message = concatenation.with_reference(message, marked)
+        else:
+            pieces = concatenation.cut_anew(message, marked)
     octets = concatenation.payload(message)
     dropped = _OURS_TO_SET if part is not None else _OURS_TO_SET | _PART_TAGS
     whole = Envelope(
@@ -223,14 +227,17 @@ def _envelopes(
         tuple(tlv for tlv in message.tlvs if tlv[0] not in dropped),
     )
     has_header = message.esm_class & concatenation.ESM_CLASS_HEADER
-    if part is not None or has_header or concatenation.fits_one(octets, message.data_coding):
-        return (
-            (whole,) if len(octets) <= SHORT_MESSAGE_OCTETS_MAX else Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
-        )
-    try:
-        pieces = concatenation.split(octets, message.data_coding, reference(None))
-    except LocalProtocolError:
+    is_one = part is not None or has_header or concatenation.fits_one(octets, message.data_coding)
+    if is_one and len(octets) > SHORT_MESSAGE_OCTETS_MAX:
         return Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
+    if is_one and not pieces:
+        return (whole,)
+    if not is_one:
+        marked = reference(None)
+        try:
+            pieces = concatenation.split(octets, message.data_coding, marked, wide=marked >= concatenation.REFERENCES)
+        except LocalProtocolError:
+            return Refusal(Status.INVALID_MESSAGE_LENGTH, "too-long")
     return tuple(
         structs.replace(whole, octets=piece, esm_class=whole.esm_class | concatenation.ESM_CLASS_HEADER)
         for piece in pieces

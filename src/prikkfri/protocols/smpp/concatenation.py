@@ -25,6 +25,7 @@ REFERENCES = 256
 """Of 8 bits."""
 _USER_DATA_OCTETS = 140  # what one message carries over the air, header included
 _CONCATENATION_8, _CONCATENATION_16 = 0x00, 0x08
+_CONCATENATIONS = (_CONCATENATION_8, _CONCATENATION_16)
 _NOT_YET = -1
 
 
@@ -157,6 +158,26 @@ def split(octets: bytes, data_coding: int, reference: int, *, wide: bool = False
     return tuple(start + bytes((number,)) + piece for number, piece in enumerate(pieces, 1))
 
 
+def cut_anew(message: ShortMessage, reference: int) -> tuple[bytes, bytes]:
+    """A part whose reference has 8 bits as two parts of a text of twice as many, under a reference of 16 bits.
+
+    A full part has no room for the longer header, and of those beside it, that may come late or never, nothing needs to
+    be known. Whatever else its header says is in both. The second may have no text, where the part has one letter.
+    Call it only with one that `read_part` reads, and that has PARTS_MAX // 2 siblings at most.
+    """
+    part, octets = read_part(message)
+    assert part is not None
+    elements, _ = split_header(payload(message))
+    beside = b"".join(
+        bytes((element, len(value))) + value for element, value in elements if element not in _CONCATENATIONS
+    )
+    end = _cut_before(octets, alphabet(message.data_coding), 0, max((len(octets) + 2) // 4 * 2, 2))
+    first = struct.pack(">BBHB", _CONCATENATION_16, 4, reference, 2 * part.total)
+    head = bytes((len(first) + 1 + len(beside),)) + first
+    number = 2 * part.number
+    return head + bytes((number - 1,)) + beside + octets[:end], head + bytes((number,)) + beside + octets[end:]
+
+
 class References:
     """The references of long messages, counted by the sender and the recipient that a phone is shown.
 
@@ -200,7 +221,9 @@ class PartReference(msgspec.Struct, frozen=True, gc=False):
     sender: str
     recipient: str
     wide: bool
+    """Of the reference that its sender gave it."""
     reference: int
+    """Of 16 bits where it is no less than REFERENCES, whatever its sender gave it."""
     origin: str
     """Who handed the text in; empty: we have cut it ourselves."""
     chosen: int
@@ -229,15 +252,21 @@ class PartReferences:
         self._taken: dict[tuple[str, str, bool], dict[int, tuple[str, str, str, Part]]] = {}
         """By sender, recipient and width: whose each reference is."""
         self._changed: dict[tuple[str, str, str, Part], None] = {}
-        self._moved_by = 0
-        self._moved_until = -inf
+        self._octet = 0
+        self._apart_until = -inf
 
-    def move(self, by: int, *, until: float) -> None:
-        """Texts that begin before `until` bear another reference than they were given, so much further on.
+    def set_apart(self, octet: int, *, until: float) -> None:
+        """Texts that begin before `until` bear references of 16 bits whose high octet is this one, 1 to 255.
 
-        For when it is not known which are taken: those whom two senders chose alike are apart all the same.
+        For when it is not known which are taken. The whole number differs from any of 8 bits: many a phone goes by the
+        number alone, and not by the element that it stands in. A text that came with one of 16 bits bears another one
+        so many times 256 further; one that has more parts than can be cut anew bears what it was given.
         """
-        self._moved_by, self._moved_until = by, until
+        self._octet, self._apart_until = octet, until
+
+    def apart(self, now: float) -> int:
+        """What is added to a reference of 8 bits of a text that begins now; 0: it stays one."""
+        return self._octet << 8 if now < self._apart_until else 0
 
     def recover(self, kept: Iterable[PartReference]) -> None:
         """`kept`: what `changed` told, of each reference the last; the one that went on last is last."""
@@ -245,7 +274,7 @@ class PartReferences:
             key = (each.origin, each.sender, each.recipient, Part(each.chosen, each.total, 0, each.wide))
             self._forget(key)
             self._texts[key] = _Text(each.reference, set(each.numbers), each.at)
-            self._taken.setdefault((each.sender, each.recipient, each.wide), {})[each.reference] = key
+            self._taken.setdefault(_pair(key, each.reference), {})[each.reference] = key
 
     def changed(self) -> list[PartReference]:
         """What each reference is taken by, of those that have gone on since this was asked before."""
@@ -259,13 +288,16 @@ class PartReferences:
         return found
 
     def of(self, origin: str, sender: str, recipient: str, part: Part, now: float) -> int:
-        """The reference that a part bears on its way; `origin`: who handed it in."""
+        """The reference that a part bears on its way; `origin`: who handed it in.
+
+        No less than REFERENCES for one that is not wide: it has to be cut anew.
+        """
         key = (origin, sender, recipient, structs.replace(part, number=0))
         text = self._texts.get(key)
         if text is None or part.number in text.numbers or now - text.at > self._age_seconds_max:
             self._forget(key)
             text = self._texts[key] = _Text(self._free(key, part, now), set(), now)
-            self._taken.setdefault((sender, recipient, part.wide), {})[text.reference] = key
+            self._taken.setdefault(_pair(key, text.reference), {})[text.reference] = key
         text.numbers.add(part.number)
         text.at = now
         self._texts.move_to_end(key)
@@ -275,8 +307,8 @@ class PartReferences:
         return text.reference
 
     def takes(self, sender: str, recipient: str, reference: int, now: float) -> bool:
-        """Whether a reference of 8 bits is free for a text that we cut ourselves; if so it is taken from now on."""
-        part = Part(reference, 0, 0)
+        """Whether a reference is free for a text that we cut ourselves; if so it is taken from now on."""
+        part = Part(reference, 0, 0, wide=reference >= REFERENCES)
         key = ("", sender, recipient, part)
         if self._free(key, part, now) != reference:
             return False
@@ -284,22 +316,26 @@ class PartReferences:
         return True
 
     def _free(self, key: tuple[str, str, str, Part], part: Part, now: float) -> int:
-        taken = self._taken.get((key[1], key[2], part.wide), {})
-        size = 65_536 if part.wide else 256
-        moved_by = self._moved_by if key[0] and now < self._moved_until else 0
-        for further in range(moved_by, moved_by + size):
-            reference = (part.reference + further) % size
+        apart = self.apart(now) if key[0] else 0
+        size, first, base = REFERENCES, part.reference, 0
+        if part.wide:
+            size, first = 65_536, part.reference + apart
+        elif 2 * part.total <= PARTS_MAX:
+            base = apart
+        taken = self._taken.get(_pair(key, base), {})
+        for further in range(size):
+            reference = base + (first + further) % size
             if not self._is_in_use(key, reference, now):
                 if (before := taken.get(reference)) is not None:
                     self._forget(before)
                 return reference
-        oldest = min(taken, key=lambda each: self._texts[taken[each]].at)
+        oldest = min(range(base, base + size), key=lambda each: self._texts[taken[each]].at)
         self._forget(taken[oldest])
         return oldest
 
     def _is_in_use(self, key: tuple[str, str, str, Part], reference: int, now: float) -> bool:
         """By a text that it is not meant to go on from: who chooses the same again knows what it does."""
-        holder = self._taken.get((key[1], key[2], key[3].wide), {}).get(reference)
+        holder = self._taken.get(_pair(key, reference), {}).get(reference)
         if holder is None or now - self._texts[holder].at > self._age_seconds_max:
             return False
         # What was moved there its own sender knows nothing of, either.
@@ -309,12 +345,17 @@ class PartReferences:
         text = self._texts.pop(key, None)
         if text is None:
             return
-        pair = (key[1], key[2], key[3].wide)
-        taken = self._taken[pair]
+        pair = _pair(key, text.reference)
+        taken = self._taken.get(pair, {})
         if taken.get(text.reference) == key:
             del taken[text.reference]
-        if not taken:
-            del self._taken[pair]
+            if not taken:
+                del self._taken[pair]
+
+
+def _pair(key: tuple[str, str, str, Part], reference: int) -> tuple[str, str, bool]:
+    """Among which references one has to differ that this text bears."""
+    return key[1], key[2], key[3].wide or reference >= REFERENCES
 
 
 class _Text(msgspec.Struct):

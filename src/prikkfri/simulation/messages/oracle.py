@@ -15,6 +15,7 @@ from prikkfri.simulation.messages.wire import (
     SUBMIT,
     SUBMIT_ANSWER,
     Frames,
+    Part,
     Short,
     short,
 )
@@ -28,7 +29,7 @@ class Piece(NamedTuple):
 
     number: int
     part: int
-    """Of how it was cut, from 1; 0: it is whole."""
+    """Of how it was cut, from 1; 0: it is whole. On its way it may be cut anew."""
 
 
 @dataclass
@@ -73,6 +74,11 @@ class Book:
         self._asked: dict[tuple[int, int], Piece] = {}
         self._handed: dict[tuple[int, int], _Seen] = {}
         self._parts: dict[tuple[str, str, int, int], dict[int, str]] = {}
+        self._last: dict[tuple[str, str, int, int], int] = {}
+        """Of which message the part was that left last, by what a phone puts parts together by."""
+        self._texts: defaultdict[tuple[str, str], list[WrittenMessage]] = defaultdict(list)
+        for each in self.written.values():
+            self._texts[each.sender, each.recipient].append(each)
         self._places = 0
 
     def name(self, link: str, number: str, identity: str) -> tuple[str, str, str]:
@@ -84,7 +90,7 @@ class Book:
     def centre_hears(self, pipe: Pipe, octets: bytes) -> None:
         """`pipe`: the centre's end."""
         for command, _, sequence, body in self._frames[pipe.number, True].feed(octets):
-            if command in _ASKED and (seen := _seen(body)) is not None:
+            if command in _ASKED and (seen := self._seen(body)) is not None:
                 self._asked[pipe.number, sequence] = seen.piece
 
     def centre_says(self, pipe: Pipe, octets: bytes) -> None:
@@ -125,7 +131,7 @@ class Book:
             self.heard.update(receipt)
 
     def _leaves(self, pipe: Pipe, sequence: int, body: bytes) -> None:
-        seen = _seen(body)
+        seen = self._seen(body)
         if self.held:
             said = seen.piece if seen else "a receipt"
             self.rash.append(f"{said} left after a snapshot was restored, and nobody had decided")
@@ -153,8 +159,7 @@ class Book:
             if text != written.text:
                 self.torn.append(f"{piece.number}: {text!r}")
             return
-        # As a phone does it: parts of one sender, reference and total are one message.
-        key = (message.source, message.destination, message.part.reference, message.part.total)
+        key = _together(message, message.part)
         parts = self._parts.setdefault(key, {})
         parts[message.part.number] = text
         if len(parts) == message.part.total:
@@ -162,6 +167,44 @@ class Book:
             whole = "".join(parts[place] for place in sorted(parts))
             if whole != written.text:
                 self.torn.append(f"{piece.number}: {whole!r}")
+
+    def _seen(self, body: bytes) -> "_Seen | None":
+        try:
+            message = short(body)
+        except (ValueError, IndexError):
+            return None  # no message of anybody's
+        if message.is_receipt:
+            return None
+        text = decode(message.text, message.coding)
+        marks = marks_in(text)
+        number = marks[0][0] if marks else self._whose(message, text)
+        if number is None:
+            return None
+        if message.part is not None:
+            self._last[_together(message, message.part)] = number
+        return _Seen(Piece(number, message.part.number if message.part else 0), message, text, marks)
+
+    def _whose(self, message: Short, text: str) -> int | None:
+        """Of which message a part is that has no whole mark, having been cut anew."""
+        if message.part is None:
+            return None
+        told = [each for each in self._texts[message.source, message.destination.lstrip("+")] if text in each.text]
+        if not told:
+            self.strangers.append(f"a part of nobody's text left for {message.destination}: {text!r}")
+            return None
+        if len(told) == 1:
+            return told[0].number
+        # A few letters, or none, may be of several: those of whom a part has left before.
+        return self._last.get(_together(message, message.part), told[0].number)
+
+
+def _together(message: Short, part: Part) -> tuple[str, str, int, int]:
+    """By what a phone puts parts together: sender, number and total.
+
+    TS 23.040 has references of 8 and of 16 bits in two elements (9.2.3.24.1 and .8); phones are about that keep the
+    number alone (Android: address, reference_number and count), so of two of one number it is taken to be the same.
+    """
+    return message.source, message.destination, part.reference, part.total
 
 
 class _Seen(NamedTuple):
@@ -171,20 +214,6 @@ class _Seen(NamedTuple):
     message: Short
     text: str
     marks: Sequence[tuple[int, str]]
-
-
-def _seen(body: bytes) -> _Seen | None:
-    try:
-        message = short(body)
-    except (ValueError, IndexError):
-        return None  # no message of anybody's
-    if message.is_receipt:
-        return None
-    text = decode(message.text, message.coding)
-    marks = marks_in(text)
-    if not marks:
-        return None
-    return _Seen(Piece(marks[0][0], message.part.number if message.part else 0), message, text, marks)
 
 
 class Row(NamedTuple):
@@ -305,22 +334,21 @@ def _told_otherwise(book: Book, piece: Piece, row: Row) -> str | None:
 
 
 def _cut(book: Book, rows: Sequence[Row]) -> None:
-    """What was handed in whole and left in parts is a message for each part."""
+    """What was handed in as one and left in parts is a message for each part."""
     parts: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.part:
             parts[row.submission].append(row)
+    accepted: dict[Piece, str] = {}
     order: list[Piece] = []
     for piece in book.order:
         identity = book.accepted[piece]
-        if piece.part or identity not in parts:
-            order.append(piece)
-            continue
-        del book.accepted[piece]
-        for row in sorted(parts[identity], key=lambda row: row.part):
-            order.append(Piece(piece.number, row.part))
-            book.accepted[order[-1]] = row.id
-    book.order = order
+        cut = sorted(parts.get(identity, ()), key=lambda row: row.part)
+        before = len(cut) * max(piece.part - 1, 0)
+        found = {Piece(piece.number, before + row.part): row.id for row in cut} or {piece: identity}
+        accepted |= found
+        order += found
+    book.accepted, book.order = accepted, order
 
 
 def _out_of_order(book: Book, unsure: Set[Piece]) -> list[str]:

@@ -39,6 +39,9 @@ class Dispatch:
         self._unsound: dict[str, str] = {}
         """Why, of each that was not to be written and is in no quarantine yet: the next try might write it, behind what
         was to follow it."""
+        self._untold: dict[str, bool] = {}
+        """Receipts that were claimed and not written, until it is stored that they wait again; whether they would have
+        told of another message."""
         self._served_last: dict[Party, str] = {}
         """The origin whose turn it was last: the next one is the first to be served then."""
         self._numbering = numbering_of(shared.settings)
@@ -71,7 +74,7 @@ class Dispatch:
                     connection.due = True
             if shared.bound.leaving:
                 await self._give_back(connection, party)  # a peer may take its time over its goodbye
-                await self._receipts.take_back(party)
+                await self._take_back_receipts(party)
         except FatalError:
             connection.close("nothing more can be sent")
             raise
@@ -124,6 +127,13 @@ class Dispatch:
         if not queue:  # not at each answer: others would claim for it one by one
             shared.bound.wake([party])
 
+    async def _take_back_receipts(self, party: Party) -> None:
+        """Those that were claimed at once and are not written wait again."""
+        try:
+            await self._receipts.take_back(party)
+        except StorageError as error:
+            log.error("%s: cannot give back receipts: %s", party, error)  # they do when we start again
+
     async def _write_claimed_receipts(self, connection: Connection, party: Party) -> None:
         """Writes the receipts that were claimed as their messages ended, as far as there is room."""
         shared, queue = self._shared, self._shared.claimed_receipts.get(party)
@@ -139,8 +149,8 @@ class Dispatch:
         left, wrong = self._write_receipts(connection, receipts)
         queue.extendleft(receipt for receipt in reversed(receipts) if receipt.id in left)
         connection.flush()
-        if wrong:
-            await self._keep_receipts(wrong)
+        self._untold |= dict.fromkeys(wrong, True)
+        await self._put_off_receipts()
 
     async def _send_paced(self, connection: Connection, party: Party, room: int) -> int:
         """The same as `_send_due`, of which the party's other connections know while it goes on."""
@@ -183,11 +193,9 @@ class Dispatch:
             await self._give_back(connection, party)
         else:
             await self._write(connection, party)
-        if wrong:
-            await self._keep_receipts(wrong)
-        if left:
-            await self._put_off_receipts(left)
-            connection.due = True
+        self._untold |= dict.fromkeys(left, False) | dict.fromkeys(wrong, True)
+        await self._put_off_receipts()
+        connection.due |= bool(left)
         return len(messages) + len(receipts)
 
     def _write_receipts(self, connection: Connection, receipts: Sequence[DueReceipt]) -> tuple[list[str], list[str]]:
@@ -349,20 +357,30 @@ class Dispatch:
             return False
         return True
 
-    async def _put_off_receipts(self, receipts: list[str]) -> None:
-        now = self._shared.clock.now()
-        await self._shared.database.write(lambda tx: receipts_store.put_off_receipts(tx, receipts, due_at=now))
+    async def _put_off_receipts(self) -> None:
+        """What is not told now waits; what would have told of another message waits longer, and its trail says so.
 
-    async def _keep_receipts(self, receipts: list[str]) -> None:
-        """They wait, and stand in their messages' trails; nobody is told anything that is not so."""
-        now, later = self._shared.clock.now(), self._shared.timing.receipt_retry_seconds
+        While that cannot be stored it is tried again by whichever connection claims next: none is given up for it.
+        """
+        untold, self._untold = self._untold, {}
+        if not untold:
+            return
+        now, timing = self._shared.clock.now(), self._shared.timing
+        left = [each for each, wrong in untold.items() if not wrong]
+        kept_back = [each for each, wrong in untold.items() if wrong]
         step = Step(now, "receipt-kept-back", "what was to be written differed from what it was to tell")
 
         async def work(tx: Transaction) -> None:
-            await receipts_store.put_off_receipts(tx, receipts, due_at=now + later)
-            await store.add_events(tx, [(each, step) for each in receipts])
+            await receipts_store.put_off_receipts(tx, left, due_at=now)
+            await receipts_store.put_off_receipts(tx, kept_back, due_at=now + timing.receipt_retry_seconds)
+            await store.add_events(tx, [(each, step) for each in kept_back])
 
-        await self._shared.database.write(work)
+        try:
+            await self._shared.database.write(work)
+        except StorageError as error:
+            log.error("receipts that were not told cannot be put off: %s", error)
+            self._untold |= untold
+            await self._shared.clock.sleep(timing.storage_pause_seconds)
 
     async def _quarantine_messages(self, misdirected: list[tuple[str, str]]) -> None:
         """With why: it stands in their trails."""

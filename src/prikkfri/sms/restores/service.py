@@ -7,11 +7,10 @@ written in a thread, at most once a look; what was committed after the last one 
 import asyncio
 from contextlib import suppress
 from functools import partial
-from zlib import crc32
 
 from prikkfri.errors import FencedOut, StorageError
 from prikkfri.journal import Point
-from prikkfri.protocols.smpp.concatenation import REFERENCES, TEXT_SECONDS_MAX
+from prikkfri.protocols.smpp.concatenation import TEXT_SECONDS_MAX
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
 from prikkfri.sms.lifecycle import DeliveryState
@@ -26,12 +25,13 @@ from prikkfri.sms.restored import (
     format_mark,
     is_abandoned,
     is_sensitive,
+    next_line,
+    octet_of,
     parse_mark,
     trouble,
 )
 from prikkfri.sms.restores import store
 from prikkfri.sms.shared.service import CentreState, log
-from prikkfri.sms.submissions import store as submissions_store
 from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
 from prikkfri.storage.marks import Mark as Kept
@@ -79,9 +79,9 @@ class Restores:
             shared.holds = True
             log.critical("%s", trouble(self._newest))
         if self._newest is not None:
-            # What the lost history has chosen for parts is still at the phones; another each time, and never none.
-            moved_by = 1 + crc32(self._newest.line.encode()) % (REFERENCES - 1)
-            shared.part_references.move(moved_by, until=self._newest.noticed_at + TEXT_SECONDS_MAX)
+            # Parts that the lost history has sent are still at the phones.
+            until = self._newest.noticed_at + TEXT_SECONDS_MAX
+            shared.part_references.set_apart(octet_of(self._newest.line), until=until)
             shared.counters.restored = await shared.database.read(store.accepted)
         self._noticed = True
         await self.mark()
@@ -226,7 +226,7 @@ class Restores:
         shared, now = self._shared, self._shared.clock.now()
         begun = Restore(
             number=self._newest.number + 1 if self._newest is not None else 1,
-            line=f"{shared.journal.incarnation}.{shared.entropy(8).hex()}",
+            line=next_line(shared.journal.incarnation, shared.entropy(7), mark),
             mark_line=mark.line,
             mark_commits=mark.commits,
             noticed_at=now,
@@ -242,7 +242,6 @@ class Restores:
 
         async def work(tx: Transaction) -> None:
             await store.put(tx, begun)
-            await submissions_store.skip_references(tx, REFERENCES // 2, REFERENCES)
             await shared.journal.skip_to(tx, max(mark.position, found.position) + POSITIONS_SKIPPED)
             shared.journal.record(tx, outcomes.sending("", by="rule:mark", now=now))
 

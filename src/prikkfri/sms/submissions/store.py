@@ -52,9 +52,3 @@ async def erase_part_references(tx: Transaction, *, before: float, limit: int) -
         " reference FROM sms_part_reference WHERE at < :before ORDER BY at LIMIT :limit)",
         {"before": before, "limit": limit},
     )
-
-
-async def skip_references(tx: Transaction, by: int, of: int) -> None:
-    """A database from a backup does not know which were used since: its slots go on elsewhere on the circle."""
-    sql = "UPDATE sms_reference SET reference = reference + :by - CASE WHEN reference + :by >= :of THEN :of ELSE 0 END"
-    await tx.execute(sql, {"by": by, "of": of})
