@@ -16,17 +16,21 @@ from prikkfri.config import Account, Link, Sms
 from prikkfri.errors import StorageUnavailable
 from prikkfri.journal import Journal, open_journal
 from prikkfri.protocols.smpp.pdu import Bind, BindResponse, Command, ShortMessage, Status
+from prikkfri.protocols.smpp.receipt import MessageState, Receipt, parse_receipt
 from prikkfri.protocols.smpp.session import Limits, Request, Session, Side
 from prikkfri.sms.dispatch.service import PAUSE_SECONDS_MIN, Dispatch
 from prikkfri.sms.holding.service import Holding
+from prikkfri.sms.intake import ReceiptDelivery
+from prikkfri.sms.lifecycle import DeliveryState
+from prikkfri.sms.messages import DueReceipt
 from prikkfri.sms.pace import PAUSE_SECONDS, Pace
 from prikkfri.sms.quarantine.service import Quarantine
-from prikkfri.sms.receipts.service import Receipts
+from prikkfri.sms.receipts.service import ReceiptResult, Receipts
 from prikkfri.sms.routing import Party, RouteOutage
 from prikkfri.sms.sealing import NONCE_OCTETS, Envelope, Sealer
 from prikkfri.sms.server import Connection
-from prikkfri.sms.shared.service import CentreState
-from prikkfri.storage import Database
+from prikkfri.sms.shared.service import CLAIMED_RECEIPTS_MAX, CentreState
+from prikkfri.storage import Database, Transaction
 
 NORD, SHOP = Party("link", "nord"), Party("account", "shop")
 LINK = Link(name="nord", partner="Fjordmobil", host="h", port=1, system_id="p", password=PASSWORD, prefixes=("47",))
@@ -40,19 +44,20 @@ class StandingClock(ManualClock):
     def __init__(self) -> None:
         super().__init__(NOW)
         self.waits: list[float | None] = []
+        self.stands = True
 
     def timeout(self, seconds: float | None) -> asyncio.Timeout:
         self.waits.append(seconds)
-        return super().timeout(None)
+        return super().timeout(None) if self.stands else asyncio.timeout(0)
 
 
 class Partner(asyncio.Transport):
     """The other end of a bind, without a socket: it answers nothing but the bind."""
 
-    def __init__(self, party: Party, clock: ManualClock, window: int) -> None:
+    def __init__(self, party: Party, clock: ManualClock, limits: Limits) -> None:
         super().__init__()
         ours = Side.ESME if party.kind == "link" else Side.CENTRE
-        self.connection: Connection = Connection(ours, Limits(window=window), clock, lambda _: None)
+        self.connection: Connection = Connection(ours, limits, clock, lambda _: None)
         self.session = Session(Side.CENTRE if ours is Side.ESME else Side.ESME, Limits(), 0.0)
         self.requests: list[Request] = []
         self.connection.connection_made(self)
@@ -84,6 +89,11 @@ class Partner(asyncio.Transport):
     resume_reading = pause_reading
 
     @property
+    def told(self) -> list[str]:
+        """The messages of which it was told."""
+        return [parse_receipt(each.body).message_id for each in self.requests if isinstance(each.body, ShortMessage)]
+
+    @property
     def got(self) -> list[str]:
         """The recipients of what was written to it."""
         bodies = [each.body for each in self.requests]
@@ -101,7 +111,7 @@ class Desk:
             cast(Database, self), journal, Sms(links=(LINK,), accounts=(Account(system_id="shop", password=PASSWORD),),
             region="NO"), self.clock, os.urandom, self.sealer, TIMING
         )  # fmt: skip
-        receipts = Receipts(self.shared)
+        self.receipts = receipts = Receipts(self.shared)
         self.look = asyncio.Event()
         self.asked = asyncio.Event()
         self.dispatch = Dispatch(
@@ -112,10 +122,12 @@ class Desk:
         self.refusals: list[Exception] = []
         """Instead of each."""
         self.tasks: list[asyncio.Task[None]] = []
+        self.writes = 0
 
     async def write(self, work: Any) -> Any:
         if self.refusals:
             raise self.refusals.pop(0)
+        self.writes += 1
         result = await self.database.write(work)
         if self.after:
             self.after.pop(0)()
@@ -143,8 +155,8 @@ class Desk:
         for row in claimed:
             self.shared.pairs[party].enter(message(row), partner.connection)
 
-    def bound(self, party: Party = NORD, window: int = 10) -> Partner:
-        partner = Partner(party, self.clock, window)
+    def bound(self, party: Party = NORD, window: int = 10, sequence_max: int = 1_000) -> Partner:
+        partner = Partner(party, self.clock, Limits(window=window, sequence_max=sequence_max))
         self.shared.bound.enter(party, partner.connection, NOW)
         return partner
 
@@ -156,6 +168,17 @@ class Desk:
         """Until whoever sends has come to wait once more; `waits`: so often in all."""
         await eventually(lambda: len(self.clock.waits) >= waits or any(task.done() for task in self.tasks))
         assert not any(task.done() for task in self.tasks), "nobody sends any more"
+
+    async def claimed(self, *identities: str) -> None:
+        """Receipts of the shop that were claimed as their messages ended."""
+        rows = [self.row(each, state="delivered", receipt="sending", ended_at=NOW - 9) for each in identities]
+        await self.due(*rows)
+        self.shared.claimed_receipts[SHOP].extend(
+            DueReceipt(row["id"], row["sender"], row["recipient"], 2, row["accepted_at"], NOW - 9) for row in rows
+        )
+
+    async def receipt_states(self) -> dict[str, str]:
+        return dict(await self.database.read(lambda queries: queries.fetch("SELECT id, receipt FROM sms_message")))
 
     async def states(self) -> dict[str, str]:
         return dict(await self.database.read(lambda queries: queries.fetch("SELECT id, state FROM sms_message")))
@@ -264,6 +287,170 @@ async def test_a_receipt_that_was_claimed_as_the_centre_leaves_waits_again(desk:
     await sending
     found = await desk.database.read(lambda queries: queries.fetch("SELECT receipt, receipt_at FROM sms_message"))
     assert (found, partner.requests) == ([("waiting", NOW)], [])
+
+
+async def test_receipts_that_were_claimed_at_once_leave_as_there_is_room_and_in_their_order(desk: Desk) -> None:
+    partner = desk.bound(SHOP, window=2)
+    await desk.claimed("1", "2", "3")
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert (partner.told, [each.id for each in desk.shared.claimed_receipts[SHOP]]) == (["1", "2"], ["3"])
+    partner.session.answer(partner.requests[0], Status.OK)
+    partner.connection.data_received(partner.session.outgoing())
+    partner.connection.awake.set()
+    await desk.rests(2)
+    assert (partner.told, len(desk.shared.claimed_receipts[SHOP])) == (["1", "2", "3"], 0)
+    assert set((await desk.receipt_states()).values()) == {"sending"}
+
+
+async def test_what_was_claimed_at_once_does_not_leave_while_nothing_may(desk: Desk) -> None:
+    partner = desk.bound(SHOP)
+    await desk.claimed("1")
+    desk.shared.holds = True
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert partner.told == []
+    desk.shared.holds, desk.shared.paces[SHOP] = False, Pace().answered(0, True, 0.0)
+    partner.connection.awake.set()
+    await desk.rests(2)
+    assert partner.told == []
+    del desk.shared.paces[SHOP]
+    partner.connection.pause_writing()
+    partner.connection.awake.set()
+    await desk.rests(3)
+    assert partner.told == []
+    partner.connection.resume_writing()
+    await desk.rests(4)
+    assert partner.told == ["1"]
+
+
+async def test_what_was_claimed_at_once_and_differs_is_kept_back_and_keeps_nobody_behind_it(desk: Desk) -> None:
+    partner = desk.bound(SHOP)
+    await desk.claimed("1", "2")
+    first = desk.shared.claimed_receipts[SHOP].popleft()
+    desk.shared.claimed_receipts[SHOP].appendleft(first._replace(recipient="x" * 30))
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert partner.told == ["2"]
+    assert await desk.receipt_states() == {"1": "waiting", "2": "sending"}
+
+
+async def test_what_was_claimed_at_once_as_the_centre_leaves_waits_again(desk: Desk) -> None:
+    partner = desk.bound(SHOP)
+    sending = desk.sends(partner, SHOP)
+    await desk.rests()
+    await desk.claimed("1")
+    desk.shared.bound.leaving = True
+    partner.connection.awake.set()
+    await sending
+    assert (partner.told, await desk.receipt_states()) == ([], {"1": "waiting"})
+    assert not desk.shared.claimed_receipts[SHOP]
+
+
+async def test_what_was_claimed_at_once_and_nobody_is_there_to_write_waits_again(desk: Desk) -> None:
+    """Whoever was bound has gone while it was being stored."""
+    await desk.claimed("1", "2")
+    desk.refusals, desk.clock.stands = [StorageUnavailable("no room")], False
+    desk.tasks.append(asyncio.create_task(desk.receipts.keep()))
+    await eventually(lambda: not desk.shared.claimed_receipts[SHOP])
+    assert await desk.receipt_states() == {"1": "waiting", "2": "waiting"}
+
+
+async def test_receipts_are_claimed_at_once_only_for_who_is_there_and_has_caught_up(desk: Desk) -> None:
+    """What falls due behind older ones, or beyond what may stand in memory, waits stored."""
+    assert not desk.shared.takes_receipts(str(SHOP))
+    desk.sends(partner := desk.bound(SHOP, window=1), SHOP)
+    await desk.rests()  # it has claimed, and nothing more waits
+    takes = desk.shared.takes_receipts
+    assert takes(str(SHOP)) and not takes(str(NORD)) and not takes("account:bank") and not takes("")
+    desk.shared.claimed_receipts[SHOP].extend([cast(DueReceipt, None)] * (CLAIMED_RECEIPTS_MAX - 1))
+    assert takes(str(SHOP))
+    desk.shared.claimed_receipts[SHOP].append(cast(DueReceipt, None))
+    assert not takes(str(SHOP))
+    desk.shared.claimed_receipts[SHOP].clear()
+    desk.shared.holds = True
+    assert not takes(str(SHOP))
+    desk.shared.holds, desk.shared.paces[SHOP] = False, Pace().answered(0, True, 0.0)
+    assert not takes(str(SHOP))
+    del desk.shared.paces[SHOP]
+    partner.connection.close("gone")
+    assert not takes(str(SHOP))
+
+
+async def test_a_network_s_receipt_claims_the_sender_s_in_its_own_transaction_unless_an_older_one_waits(
+    desk: Desk,
+) -> None:
+    partner = desk.bound(SHOP)
+    sent = [desk.row(f"{number}", state="sent", next_hop_key=f"net{number}") for number in (1, 2, 3)]
+    await desk.due(*sent, desk.row("9", state="sent", origin="account:bank", next_hop_key="net9"))
+    settling = ReceiptResult()
+
+    async def told(tx: Transaction, *numbers: int) -> None:
+        deliveries = [
+            ReceiptDelivery(cast(Request, None), Receipt(f"net{number}", MessageState.DELIVERED), "", "", None)
+            for number in numbers
+        ]
+        assert not await desk.receipts.take(tx, settling, "nord", deliveries, NOW)
+        await desk.receipts.record(tx, settling, NOW)
+
+    await desk.write(lambda tx: told(tx, 1))  # nobody has looked yet whether older ones wait
+    assert await desk.receipt_states() == {"1": "waiting", "2": "", "3": "", "9": ""}
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert partner.told == ["1"]
+    settling = ReceiptResult()
+    await desk.write(lambda tx: told(tx, 2, 9))
+    assert await desk.receipt_states() == {"1": "sending", "2": "sending", "3": "", "9": "waiting"}
+    writes = desk.writes
+    desk.receipts.tell(settling)
+    await desk.rests(2)
+    assert (partner.told, desk.writes) == (["1", "2"], writes)  # nothing was claimed for that
+    settling, desk.shared.holds = ReceiptResult(), True
+    await desk.write(lambda tx: told(tx, 3))
+    desk.shared.holds = False
+    assert (await desk.receipt_states())["3"] == "waiting"
+    assert not desk.shared.takes_receipts(str(SHOP))
+
+
+async def test_a_receipt_that_is_on_its_way_already_is_not_told_again_by_what_ends_its_message_anew(desk: Desk) -> None:
+    """A person has freed it from quarantine, of which its sender is just being told."""
+    await desk.due(desk.row("1", state="sent", receipt="sending"))
+    settling = ReceiptResult(to_end=[("1", DeliveryState.DELIVERED, "")], origins={str(SHOP)})
+    await desk.write(lambda tx: desk.receipts.record(tx, settling, NOW))
+    assert [ending.receipt for ending in settling.ended] == ["sending"]
+    desk.receipts.tell(settling)
+    assert not desk.shared.claimed_receipts[SHOP]
+
+
+async def test_what_was_claimed_at_once_and_finds_no_sequence_number_keeps_its_place(desk: Desk) -> None:
+    partner = desk.bound(SHOP, sequence_max=1)
+    await desk.claimed("1", "2", "3")
+    desk.sends(partner, SHOP)
+    await desk.rests()
+    assert (partner.told, [each.id for each in desk.shared.claimed_receipts[SHOP]]) == (["1"], ["2", "3"])
+
+
+async def test_an_answer_alone_claims_nothing_where_all_that_was_due_has_been_claimed(desk: Desk) -> None:
+    partner = desk.bound()
+    await desk.due(desk.row("1"))
+    desk.sends(partner)
+    await desk.rests()
+    writes = desk.writes
+    await desk.due(desk.row("2"))
+    partner.connection.awake.set()
+    await desk.rests(2)
+    assert (desk.writes, partner.got) == (writes, ["4790000001"])
+    desk.shared.bound.wake([NORD])
+    await desk.rests(3)
+    assert partner.got == ["4790000001", "4790000002"]
+
+
+async def test_what_is_full_of_older_receipts_has_not_caught_up(desk: Desk) -> None:
+    ended = {"state": "delivered", "receipt": "waiting", "receipt_state": 2, "ended_at": NOW - 9}
+    await desk.due(desk.row("1", **ended), desk.row("2", **ended))
+    desk.sends(desk.bound(SHOP, window=1), SHOP)
+    await desk.rests()
+    assert not desk.shared.takes_receipts(str(SHOP))
 
 
 async def test_what_another_bind_has_claimed_for_this_one_does_not_leave_while_the_party_pauses(desk: Desk) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from message_table import NOW, STATES, Row, crossed, effect
+from message_table import BASE, NOW, STATES, Row, crossed, effect
 
 from prikkfri.sms import store
 from prikkfri.sms.lifecycle import (
@@ -19,6 +19,7 @@ from prikkfri.sms.lifecycle import (
     ReceiptEvent,
     ReceiptState,
     out_of_time,
+    put_first,
 )
 from prikkfri.sms.quarantine import store as quarantine
 from prikkfri.sms.receipts import store as receipts
@@ -39,11 +40,11 @@ expired          .        .        .        .     .        .         .         .
 unreported       .        .        .        .     .        .         .         .          .              .         .        .           .                  .        .        .
 """  # noqa: E501
 RECEIPTS = """
-           due      claim    give   put-off
-none       waiting  .        .      .
-waiting    .        sending  .      .
-sending    .        .        given  waiting
-given      .        .        .      .
+           due      claim-at-once  claim    give   put-off
+none       waiting  sending        .        .      .
+waiting    .        .              sending  .      .
+sending    .        .              .        given  waiting
+given      .        .              .        .      .
 """
 RECEIPT_STATES = tuple(str(state) for state in ReceiptState)
 
@@ -97,6 +98,13 @@ def test_a_change_is_put_into_sql_by_its_table() -> None:
     }  # to be moved is no way on
     due = RECEIPT.change(ReceiptEvent.DUE).put_where("parts = 1")
     assert due == "receipt = CASE WHEN receipt = '' AND (parts = 1) THEN 'waiting' ELSE receipt END"
+    first = put_first(
+        (RECEIPT.change(ReceiptEvent.CLAIM_AT_ONCE), "parts = 1"), (RECEIPT.change(ReceiptEvent.DUE), "1")
+    )
+    assert first == (
+        "receipt = CASE WHEN receipt = '' AND (parts = 1) THEN 'sending'"
+        " WHEN receipt = '' AND (1) THEN 'waiting' ELSE receipt END"
+    )
 
 
 # The statements: each is asked of messages in every state.
@@ -104,9 +112,9 @@ def test_a_change_is_put_into_sql_by_its_table() -> None:
 Statement = Callable[[Transaction, list[str]], Awaitable[Any]]
 
 
-def ending(state: DeliveryState) -> Statement:
+def ending(state: DeliveryState, *takers: str) -> Statement:
     async def end(tx: Transaction, ids: list[str]) -> None:
-        await store.end(tx, [(each, state, "") for each in ids], now=NOW)
+        await store.end(tx, [(each, state, "") for each in ids], now=NOW, takers=takers)
 
     return end
 
@@ -183,14 +191,21 @@ async def test_a_receipt_falls_due_as_the_table_says_and_only_where_it_is_wanted
     wanted = {"registered": (0, 1), "receipt": RECEIPT_STATES}
     alone = await run(database, crossed(**wanted, state=["sent"]), ending(DeliveryState.EXPIRED))
     parts = await run(database, crossed(**wanted, state=["expired"], parts=[2]), end_whole)
-    for before, after in alone + parts:
-        reached = RECEIPT.after(ReceiptState(before["receipt"]), ReceiptEvent.DUE) if before["registered"] else None
-        assert after["receipt"] == (reached or before["receipt"])
+    taken = await run(
+        database, crossed(**wanted, state=["sent"]), ending(DeliveryState.EXPIRED, "account:none", BASE["origin"])
+    )
+    others = await run(database, crossed(**wanted, state=["sent"]), ending(DeliveryState.EXPIRED, "account:none"))
+    for event, changed in ((ReceiptEvent.DUE, alone + parts + others), (ReceiptEvent.CLAIM_AT_ONCE, taken)):
+        for before, after in changed:
+            reached = RECEIPT.after(ReceiptState(before["receipt"]), event) if before["registered"] else None
+            assert after["receipt"] == (reached or before["receipt"])
 
 
 def test_every_event_has_a_statement_and_no_statement_names_a_state_that_it_sets() -> None:
     assert {event for event, _ in STATEMENTS} == set(Event)
-    assert {event for event, _ in RECEIPT_STATEMENTS} | {ReceiptEvent.DUE} == set(ReceiptEvent)
+    assert {event for event, _ in RECEIPT_STATEMENTS} | {ReceiptEvent.DUE, ReceiptEvent.CLAIM_AT_ONCE} == set(
+        ReceiptEvent
+    )
     sources = sorted(Path(str(store.__file__)).parent.rglob("*.py"))
     for source in sources:
         text = source.read_text(encoding="utf-8")

@@ -394,8 +394,33 @@ async def test_a_message_ends_once_without_its_body_and_with_the_receipt_that_wa
     found.must_be(expected)
     ended = [row for row in map(found.before.__getitem__, asked) if row["state"] in MAY_COME_FROM[state]]
     told = ("id", "submission", "parts", "origin", "target", "message_class", "sender", "recipient")
-    assert found.result == [Ending(*[row[name] for name in told], state, "why") for row in ended]
+    after = [found.after[row["id"]] for row in ended]
+    assert found.result == [
+        Ending(*[row[name] for name in told], state, "why", row["receipt"], row["accepted_at"], NOW, 258)
+        for row in after
+    ]
+    assert [ending.due_receipt for ending in found.result] == [
+        DueReceipt(row["id"], row["sender"], row["recipient"], TOLD[state], row["accepted_at"], NOW, 258)
+        for row in after
+    ]
     assert all(ending.state is state for ending in found.result)
+
+
+async def test_receipts_are_claimed_as_they_fall_due_for_those_senders_who_take_them_now(database: Database) -> None:
+    origins = ("account:shop", "account:bank", "account:post", "link:nord")
+    rows = crossed(state=["sent"], origin=origins, registered=(0, 1), parts=(1, 3))
+    ends = [(row["id"], DeliveryState.DELIVERED, "") for row in rows]
+    takers = ["account:bank", "account:post", "account:away"]
+    found = await effect(database, rows, partial(store.end, ends=ends, now=NOW, takers=takers))
+    due = [row for row in found.after.values() if row["registered"] and row["parts"] == 1]
+    assert {(row["origin"], row["receipt"]) for row in due} == {
+        ("account:shop", "waiting"), ("account:bank", "sending"), ("account:post", "sending"), ("link:nord", "waiting")
+    }  # fmt: skip
+    others = [row for row in found.after.values() if not row["registered"] or row["parts"] > 1]
+    assert {row["receipt"] for row in others} == {""}
+    assert [(ending.id, ending.receipt) for ending in found.result] == [
+        (row["id"], found.after[row["id"]]["receipt"]) for row in rows
+    ]
 
 
 async def test_many_end_at_once_each_in_its_way_and_are_told_of_as_they_were_named(database: Database) -> None:
@@ -427,7 +452,8 @@ async def test_messages_are_known_by_the_folded_id_that_their_link_gave_the_newe
     newest = sorted((row for row in meant if row["next_hop_key"] == "7"), key=lambda row: row["id"], reverse=True)
     wanted = [*(row for row in meant if row["next_hop_key"] == "ff"), *newest[:SAME_ID_MAX]]
     assert found.result == [
-        KnownMessage(row["id"], row["next_hop_key"], row["recipient"], row["state"], row["sent_at"]) for row in wanted
+        KnownMessage(row["id"], row["next_hop_key"], row["recipient"], row["state"], row["sent_at"], row["origin"])
+        for row in wanted
     ]
 
 

@@ -74,6 +74,8 @@ class ReceiptState(StrEnum):
 class ReceiptEvent(StrEnum):
     DUE = "due"
     """The submission has ended, in a way that its sender wants to hear of."""
+    CLAIM_AT_ONCE = "claim-at-once"
+    """The same, while whoever is bound for its sender has room: it is claimed as it falls due."""
     CLAIM = "claim"
     GIVE = "give"
     """The sender took it, or does not want to know."""
@@ -113,7 +115,17 @@ class Change:
 
     def put_where(self, condition: str) -> str:
         """The same among what is set of a row that is changed whatever its state: where `condition` holds, too."""
-        return f"{self.column} = CASE WHEN {self.where} AND ({condition}) THEN {self.reached} ELSE {self.column} END"
+        return put_first((self, condition))
+
+    def when(self, condition: str) -> str:
+        return f"WHEN {self.where} AND ({condition}) THEN {self.reached}"
+
+
+def put_first(*changes: tuple[Change, str]) -> str:
+    """What is set of a row that is changed whatever its state: of several changes of a column, each with its condition,
+    the first that holds."""
+    column = changes[0][0].column
+    return f"{column} = CASE {' '.join(change.when(condition) for change, condition in changes)} ELSE {column} END"
 
 
 @dataclass(frozen=True)
@@ -175,6 +187,7 @@ RECEIPT: Lifecycle[ReceiptState, ReceiptEvent] = Lifecycle(
     ReceiptState.NONE,
     {
         ReceiptEvent.DUE: ((ReceiptState.NONE,), ReceiptState.WAITING),
+        ReceiptEvent.CLAIM_AT_ONCE: ((ReceiptState.NONE,), ReceiptState.SENDING),
         ReceiptEvent.CLAIM: ((ReceiptState.WAITING,), ReceiptState.SENDING),
         ReceiptEvent.GIVE: ((ReceiptState.SENDING,), ReceiptState.GIVEN),
         ReceiptEvent.PUT_OFF: ((ReceiptState.SENDING,), ReceiptState.WAITING),

@@ -105,6 +105,19 @@ class Ending(NamedTuple):
     recipient: str
     state: DeliveryState
     reason: str
+    receipt: str = ""
+    """What has become of the receipt of a submission of one message: its `ReceiptState`."""
+    accepted_at: float = 0.0
+    ended_at: float = 0.0
+    user_reference: int | None = None
+
+    @property
+    def due_receipt(self) -> "DueReceipt":
+        """Of a submission of one message."""
+        told = int(RECEIPT_STATES[self.state])
+        return DueReceipt(
+            self.id, self.sender, self.recipient, told, self.accepted_at, self.ended_at, self.user_reference
+        )
 
 
 class DueReceipt(NamedTuple):

@@ -118,6 +118,7 @@ class KnownMessage(NamedTuple):
     recipient: str
     state: str
     sent_at: float
+    origin: str = ""
 
 
 class IdentifiedMessage(NamedTuple):
@@ -133,6 +134,8 @@ class ReceiptMatch(msgspec.Struct, frozen=True, gc=False):
     state: DeliveryState
     sent_at: float
     match: Match
+    origin: str = ""
+    """The party that handed it in, as `kind:name`; empty: it is not known here."""
 
     @property
     def ended(self) -> bool:
@@ -158,7 +161,7 @@ def find(
     if isinstance(found, MismatchReason):
         return found
     [message] = [each for each in known if each.message == found.message]
-    return ReceiptMatch(found.message, DeliveryState(message.state), message.sent_at, found)
+    return ReceiptMatch(found.message, DeliveryState(message.state), message.sent_at, found, message.origin)
 
 
 def find_copy(receipt: NetworkReceipt, identified: IdentifiedMessage) -> ReceiptMatch | None:

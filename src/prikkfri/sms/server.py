@@ -19,6 +19,8 @@ class Connection(asyncio.Protocol):
         self.session = Session(side, limits, clock.monotonic())
         self.awake = asyncio.Event()
         """Set when the owner may have something to send: an answer came, or somebody says so."""
+        self.due = True
+        """Whether something may be due for whoever is bound that nobody has claimed."""
         self.writable = True
         self._clock = clock
         self._opened = opened

@@ -4,8 +4,9 @@ Theory of operation. Every bound connection has two tasks (`sessions`). One take
 decides what they come to (`intake`), stores that in one transaction (`submissions`), and only then answers. The other
 claims what is due for that party, as much as the window has room for, and writes it to the wire (`dispatch`). The
 database is the queue between them all, so a crash loses nothing: what is WAITING is claimed again, what was SENDING is
-in doubt. A network's receipt that fits no message yet waits there, too. Each state changes by its table alone
-(`lifecycle`).
+in doubt. A sender's receipt is claimed as it falls due, by the transaction that ends the message, where its account is
+bound and no older one waits. A network's receipt that fits no message yet waits there, too. Each state changes by its
+table alone (`lifecycle`).
 
 The rooms: the edges of `accounts` and `links`, `sessions`, `submissions`, `dispatch`, `receipts`, `quarantine`,
 `housekeeping`, `keys`, `reports`, `routes`, `placing`, `restores` and `trails`. They know each other in one direction,

@@ -11,7 +11,17 @@ from functools import lru_cache
 from msgspec import structs
 
 from prikkfri.sms.delivery import VALIDITY_SECONDS_MIN
-from prikkfri.sms.lifecycle import ENDINGS, MESSAGE, RECEIPT, RESTORED, DeliveryState, Event, ReceiptEvent, out_of_time
+from prikkfri.sms.lifecycle import (
+    ENDINGS,
+    MESSAGE,
+    RECEIPT,
+    RESTORED,
+    DeliveryState,
+    Event,
+    ReceiptEvent,
+    out_of_time,
+    put_first,
+)
 from prikkfri.sms.messages import RECEIPT_STATES, Ending, Message
 from prikkfri.sms.receipt_ids import fold
 from prikkfri.sms.trail import Step
@@ -32,10 +42,11 @@ _RECALL = MESSAGE.change(Event.RECALL)
 _DOUBT = MESSAGE.change(Event.DOUBT)
 _MOVE = MESSAGE.change(Event.MOVE)
 _RECEIPT_DUE = RECEIPT.change(ReceiptEvent.DUE)
+_RECEIPT_CLAIM_AT_ONCE = RECEIPT.change(ReceiptEvent.CLAIM_AT_ONCE)
 _RECEIPT_PUT_OFF = RECEIPT.change(ReceiptEvent.PUT_OFF)
 RECEIPT_WANTED = "(registered = 1 OR (registered = 2 AND :badly = 1))"
 """Whether a sender wants to hear of an end."""
-_RECEIPT_DUE_AT_ONCE = _RECEIPT_DUE.put_where(f"parts = 1 AND {RECEIPT_WANTED}")
+_DUE_AT_ONCE = f"parts = 1 AND {RECEIPT_WANTED}"
 _ENDING = ", ".join(Ending._fields)
 ORDER = "due_at, accepted_at, part"
 """In which messages leave a party: what is due at one moment as it was accepted, a long one by its parts."""
@@ -248,11 +259,13 @@ async def move(
     return [row[0] for row in rows]
 
 
-async def end(tx: Transaction, ends: Sequence[tuple[str, DeliveryState, str]], *, now: float) -> list[Ending]:
+async def end(
+    tx: Transaction, ends: Sequence[tuple[str, DeliveryState, str]], *, now: float, takers: Collection[str] = ()
+) -> list[Ending]:
     """Ends messages, (id, state, reason) each, and erases their bodies; returns, in this order, those that ended.
 
-    One that was not in a state to end so is let be. The receipt of a submission of one message is due at once;
-    `end_submission` sees to longer ones.
+    One that was not in a state to end so is let be. The receipt of a submission of one message is due at once, and
+    claimed already if its sender is one of `takers`; `end_submission` sees to longer ones.
     """
     alike: dict[tuple[DeliveryState, str], list[str]] = {}
     for message, state, reason in ends:
@@ -261,7 +274,7 @@ async def end(tx: Transaction, ends: Sequence[tuple[str, DeliveryState, str]], *
     for (state, reason), ids in alike.items():
         if state is DeliveryState.EXPIRED:  # the only end of what waits
             await _wait_no_more(tx, ids)
-        found = await _end_those(tx, ids, state, reason=reason, now=now)
+        found = await _end_those(tx, ids, state, reason=reason, now=now, takers=takers)
         ended |= {ending.id: ending for ending in found}
     return [ended[message] for message in dict.fromkeys(message for message, _, _ in ends) if message in ended]
 
@@ -307,23 +320,34 @@ async def _wait_no_more(tx: Transaction, ids: Sequence[str]) -> None:
 
 
 async def _end_those(
-    tx: Transaction, ids: Sequence[str], state: DeliveryState, *, reason: str, now: float, event: Event | None = None
+    tx: Transaction,
+    ids: Sequence[str],
+    state: DeliveryState,
+    *,
+    reason: str,
+    now: float,
+    event: Event | None = None,
+    takers: Collection[str] = (),
 ) -> list[Ending]:
     """In no order."""
     ended = []
     for listed, named in named_sets(ids):
-        ended += await _end(tx, f"id IN ({listed})", named, state, reason=reason, now=now, event=event)
+        which = f"id IN ({listed})"
+        ended += await _end(tx, which, named, state, reason=reason, now=now, event=event, takers=takers)
     return ended
 
 
 @lru_cache(maxsize=256)
-def _ending(where: str, event: Event, *, erases: bool) -> str:
+def _ending(where: str, event: Event, *, erases: bool, takers: str) -> str:
     """The statement that ends those of which `where` tells; each ending would else write it anew."""
     change = MESSAGE.change(event)
     sealed = "NULL" if erases else "sealed"
+    due = [(_RECEIPT_DUE, _DUE_AT_ONCE)]
+    if takers:
+        due.insert(0, (_RECEIPT_CLAIM_AT_ONCE, f"{_DUE_AT_ONCE} AND origin IN ({takers})"))
     return (
         f"UPDATE sms_message SET {change.put}, reason = :reason, ended_at = :now, sealed = {sealed},"
-        f" {_RECEIPT_DUE_AT_ONCE}, receipt_state = :told, receipt_at = :now"
+        f" {put_first(*due)}, receipt_state = :told, receipt_at = :now"
         f" WHERE {where} AND {change.where} RETURNING {_ENDING}"
     )
 
@@ -337,18 +361,21 @@ async def _end(
     reason: str,
     now: float,
     event: Event | None = None,
+    takers: Collection[str] = (),
 ) -> list[Ending]:
+    listed, named = named_values([*takers], "taker") if takers else ("", {})
     rows = await tx.fetch(
-        _ending(where, event or ENDINGS[state], erases=state is not DeliveryState.QUARANTINED),
+        _ending(where, event or ENDINGS[state], erases=state is not DeliveryState.QUARANTINED, takers=listed),
         {
             **which,
+            **named,
             "reason": reason,
             "now": now,
             "badly": int(state is not DeliveryState.DELIVERED),
             "told": int(RECEIPT_STATES[state]),
         },
     )
-    return [Ending._make((*row[:-2], DeliveryState(row[-2]), row[-1])) for row in rows]
+    return [Ending._make((*row[:8], state, *row[9:])) for row in rows]
 
 
 async def add_events(tx: Transaction, events: Sequence[tuple[str, Step]]) -> None:

@@ -44,12 +44,13 @@ def named_row_sets(rows: Sequence[Sequence[T]]) -> Iterator[tuple[str, dict[str,
         yield listed, dict(zip(names, filled, strict=True))
 
 
-def named_values(values: Sequence[T]) -> tuple[str, dict[str, T]]:
+def named_values(values: Sequence[T], name: str = "v") -> tuple[str, dict[str, T]]:
     """What stands between the brackets of `IN (...)` for some values, at least one, and what it stands for.
 
-    Of few lengths, so that each statement is prepared once: the last value may stand there several times.
+    Of few lengths, so that each statement is prepared once: the last value may stand there several times. `name`: how
+    they are called, where a statement has several such lists.
     """
-    listed, names = _names(1 << (len(values) - 1).bit_length())
+    listed, names = _names(1 << (len(values) - 1).bit_length(), name)
     return listed, dict(zip(names, chain(values, repeat(values[-1])), strict=False))
 
 
@@ -93,8 +94,8 @@ def in_parts(values: Iterable[T], most: int) -> Iterable[list[T]]:
 
 
 @lru_cache(maxsize=32)
-def _names(length: int) -> tuple[str, list[str]]:
-    names = [f"v{index}" for index in range(length)]
+def _names(length: int, name: str) -> tuple[str, list[str]]:
+    names = [f"{name}{index}" for index in range(length)]
     return ", ".join(f":{name}" for name in names), names
 
 

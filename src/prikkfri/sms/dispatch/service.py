@@ -4,7 +4,6 @@ What is claimed stands in the queue of the bind that it leaves by (`pairs`). Wha
 back, and has its old place in the order.
 """
 
-import contextlib
 from collections.abc import Sequence
 from functools import partial
 
@@ -54,21 +53,28 @@ class Dispatch:
             while not (connection.ended or shared.bound.leaving):
                 connection.awake.clear()
                 await self._write_what_waits(connection, party)
+                if party.kind == "account":
+                    await self._write_claimed_receipts(connection, party)
                 now, session = shared.clock.monotonic(), connection.session
                 room = shared.pairs[party].room(connection, session.window_room, session.limits.window)
                 room = min(room, shared.pace(party).room(now))
                 room = room if connection.writable and party not in shared.drained else 0
                 room = delivery.at_once(room, connection.session.limits.window, shared.bound.count(party))
-                if room <= 0 or await self._send_paced(connection, party, room) < room:
-                    look = shared.timing.look_seconds
-                    pause = shared.pace(party).seconds_until_room(shared.clock.monotonic())
-                    with contextlib.suppress(TimeoutError):
-                        async with shared.clock.timeout(
-                            min(look, max(pause, PAUSE_SECONDS_MIN)) if pause > 0 else look
-                        ):
-                            await connection.awake.wait()
+                if room > 0 and connection.due:
+                    connection.due = False
+                    if await self._send_paced(connection, party, room) >= room:
+                        connection.due = True
+                        continue
+                look = shared.timing.look_seconds
+                pause = shared.pace(party).seconds_until_room(shared.clock.monotonic())
+                try:
+                    async with shared.clock.timeout(min(look, max(pause, PAUSE_SECONDS_MIN)) if pause > 0 else look):
+                        await connection.awake.wait()
+                except TimeoutError:
+                    connection.due = True
             if shared.bound.leaving:
                 await self._give_back(connection, party)  # a peer may take its time over its goodbye
+                await self._take_back_receipts(party)
         except FatalError:
             connection.close("nothing more can be sent")
             raise
@@ -121,6 +127,31 @@ class Dispatch:
         if not queue:  # not at each answer: others would claim for it one by one
             shared.bound.wake([party])
 
+    async def _take_back_receipts(self, party: Party) -> None:
+        """Those that were claimed at once and are not written wait again."""
+        try:
+            await self._receipts.take_back(party)
+        except StorageError as error:
+            log.error("%s: cannot give back receipts: %s", party, error)  # they do when we start again
+
+    async def _write_claimed_receipts(self, connection: Connection, party: Party) -> None:
+        """Writes the receipts that were claimed as their messages ended, as far as there is room."""
+        shared, queue = self._shared, self._shared.claimed_receipts.get(party)
+        if not queue or shared.holds or not connection.session.may_ask(Command.DELIVER_SM):
+            return
+        now = shared.clock.monotonic()
+        room = shared.pairs[party].room(connection, connection.session.window_room, connection.session.limits.window)
+        room = min(room, shared.pace(party).room(now), len(queue)) if connection.writable else 0
+        if room <= 0:
+            return
+        shared.paces[party] = shared.pace(party).spent(room, now)
+        receipts = [queue.popleft() for _ in range(room)]
+        left, wrong = self._write_receipts(connection, receipts)
+        queue.extendleft(receipt for receipt in reversed(receipts) if receipt.id in left)
+        connection.flush()
+        self._untold |= dict.fromkeys(wrong, True)
+        await self._put_off_receipts()
+
     async def _send_paced(self, connection: Connection, party: Party, room: int) -> int:
         """The same as `_send_due`, of which the party's other connections know while it goes on."""
         shared, pace = self._shared, self._shared.pace(party)
@@ -142,6 +173,7 @@ class Dispatch:
             receipts, messages = await self._claim(party, room)
         except StorageError as error:
             log.error("%s: cannot claim: %s", party, error)
+            connection.due = True
             return 0
         asked = bound_messages(messages) if party.kind == "link" else []
         self._asking.update(each.id for each in asked)
@@ -163,6 +195,7 @@ class Dispatch:
             await self._write(connection, party)
         self._untold |= dict.fromkeys(left, False) | dict.fromkeys(wrong, True)
         await self._put_off_receipts()
+        connection.due |= bool(left)
         return len(messages) + len(receipts)
 
     def _write_receipts(self, connection: Connection, receipts: Sequence[DueReceipt]) -> tuple[list[str], list[str]]:
@@ -264,6 +297,8 @@ class Dispatch:
             receipts = []
             if party.kind == "account":
                 receipts = await receipts_store.claim_receipts(tx, str(party), limit=room, now=now)
+                if len(receipts) < room:
+                    self._shared.caught_up.add(party)
             after = self._served_last.get(party, "")
             return receipts, await store.claim(tx, str(party), limit=room - len(receipts), now=now, after=after)
 

@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 from prikkfri.errors import StorageError
@@ -18,7 +19,7 @@ from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
 from prikkfri.sms.addresses import read_recipient
 from prikkfri.sms.intake import BatchResult, ReceiptDelivery
-from prikkfri.sms.lifecycle import DeliveryState
+from prikkfri.sms.lifecycle import DeliveryState, ReceiptState
 from prikkfri.sms.messages import Ending, network_state, reference_of
 from prikkfri.sms.network_receipts import (
     NO_REFERENCE,
@@ -54,6 +55,7 @@ from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
 
 BATCH = 200
+_CLAIMED = ReceiptState.SENDING
 
 
 @dataclass
@@ -63,6 +65,10 @@ class ReceiptResult:
     ended: list[Ending] = field(default_factory=list)
     to_end: list[tuple[str, DeliveryState, str]] = field(default_factory=list)
     """What is yet to be written of this: by message its end and the reason."""
+    origins: set[str] = field(default_factory=set)
+    """Whose messages these are, as far as it is known."""
+    claimed: list[Ending] = field(default_factory=list)
+    """Those whose receipts are claimed by this: they stand in the queue of their sender when it is stored."""
     habits: dict[str, Habit] = field(default_factory=dict)
     waiting: Counter[str] = field(default_factory=Counter)
     """By link, how many more wait than before."""
@@ -133,6 +139,10 @@ class Receipts:
                 pass
             self._due.clear()
             try:
+                for party in [
+                    each for each in self._shared.claimed_receipts if not self._shared.bound.takes_messages(each)
+                ]:
+                    await self.take_back(party)
                 while self._waiting.total() and await self._look_again() == BATCH:
                     pass
             except StorageError as error:
@@ -307,7 +317,7 @@ class Receipts:
                 await messages.mark_sent(tx, [(message, receipt.next_hop_id)], now=now)
                 step = Step(now, "doubt-settled", "the network's receipt names it")
                 await messages.add_events(tx, [(message, step)])
-                await self._settle(tx, settling, receipt, message, now)
+                await self._settle(tx, settling, receipt, message, "", now)
                 self._note(settling, receipt, ReceiptMatch(message, DeliveryState.IN_DOUBT, now, Match(message, None)))
                 return None
         if isinstance(found, ReceiptMatch):
@@ -333,7 +343,7 @@ class Receipts:
         self._learn(settling, receipt.link, found.match)
         self._note(settling, receipt, found)
         if not found.ended:
-            await self._settle(tx, settling, receipt, found.message, now)
+            await self._settle(tx, settling, receipt, found.message, found.origin, now)
         elif what := contradiction(receipt, found):
             settling.contradicted.append(what)
             await store.add_contradiction(tx, found.message, what, now=now)
@@ -358,7 +368,7 @@ class Receipts:
             settling.habits[link] = new
 
     async def _settle(
-        self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, message: str, now: float
+        self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, message: str, origin: str, now: float
     ) -> None:
         state = network_state(receipt.state)
         if state is None:
@@ -366,12 +376,17 @@ class Receipts:
             return
         reason = "" if state is DeliveryState.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
         settling.to_end.append((message, state, reason))
+        settling.origins.add(origin)
 
     async def _end(self, tx: Transaction, settling: ReceiptResult, now: float) -> None:
         """Writes what receipts have ended: all at once, but before anything is asked that may be about the same."""
         if settling.to_end:
-            settling.ended += await messages.end(tx, settling.to_end, now=now)
+            takers = sorted(filter(self._shared.takes_receipts, settling.origins))
+            ended = await messages.end(tx, settling.to_end, now=now, takers=takers)
+            settling.ended += ended
+            settling.claimed += [each for each in ended if each.receipt == _CLAIMED and each.origin in takers]
             settling.to_end.clear()
+            settling.origins.clear()
 
     async def record(self, tx: Transaction, settling: ReceiptResult, now: float) -> None:
         """Stores what has ended and what has been learnt, and what submissions came to: receipts and outcomes."""
@@ -389,6 +404,8 @@ class Receipts:
                 continue
             told.add(ending.submission)
             state: DeliveryState | None = ending.state
+            if ending.parts > 1 or ending.receipt == ReceiptState.WAITING:
+                self._shared.caught_up.discard(Party.parse(ending.origin))
             if ending.parts > 1:
                 state = await store.end_submission(tx, ending.submission, now=now)
             if state is not None:
@@ -423,6 +440,7 @@ class Receipts:
             self._say_complaint(link, habit)
         self._count(settling)
         self.tell_ended(settling.ended)
+        self._enqueue(settling.claimed)
 
     def _count(self, settling: ReceiptResult) -> None:
         self._shared.counters.receipts_contradicted += len(settling.contradicted)
@@ -482,7 +500,27 @@ class Receipts:
             never_told = ending.reason == DeliveryState.UNREPORTED  # neither in doubt, nor by the network's own word
             if never_told and target.kind == "link" and target.name in self._shared.traffic:
                 self._shared.traffic[target.name].missing += 1
-        self._shared.bound.wake(Party.parse(ending.origin) for ending in ended)
+        waits = (each for each in ended if each.parts > 1 or each.receipt == ReceiptState.WAITING)
+        self._shared.bound.wake(Party.parse(ending.origin) for ending in waits)
+
+    def _enqueue(self, endings: Sequence[Ending]) -> None:
+        """Whoever is bound for the senders writes their receipts, which are claimed already."""
+        parties = [Party.parse(ending.origin) for ending in endings]
+        for party, ending in zip(parties, endings, strict=True):
+            self._shared.claimed_receipts[party].append(ending.due_receipt)
+        self._shared.bound.wake(parties, to_claim=False)
+
+    async def take_back(self, party: Party) -> None:
+        """What was claimed at once and nobody has written waits as if it never had been. Raises `StorageError`."""
+        queue = self._shared.claimed_receipts[party]
+        ids, now = {receipt.id for receipt in queue}, self._shared.clock.now()
+        if not ids:
+            return
+        await self._shared.database.write(partial(store.put_off_receipts, ids=sorted(ids), due_at=now))
+        while queue and queue[0].id in ids:
+            queue.popleft()
+        self._shared.caught_up.discard(party)
+        self._shared.bound.wake([party])
 
 
 def _reading_of(setting: str) -> Reading | None:

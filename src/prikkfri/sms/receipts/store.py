@@ -71,7 +71,7 @@ async def known(queries: Queries, target: str, keys: Iterable[str]) -> list[Know
     rows: list[tuple[object, ...]] = []
     for key in keys:
         rows += await queries.fetch(
-            "SELECT id, next_hop_key, recipient, state, sent_at FROM sms_message WHERE target = :target"
+            "SELECT id, next_hop_key, recipient, state, sent_at, origin FROM sms_message WHERE target = :target"
             " AND next_hop_key = :key AND next_hop_key <> '' ORDER BY id DESC LIMIT :most",
             {"target": target, "key": key, "most": SAME_ID_MAX},
         )
@@ -86,7 +86,7 @@ async def known_by_key(queries: Queries, target: str, keys: Sequence[str]) -> di
         listed, named = named_values(some)
         most = len(some) + SAME_ID_MAX
         rows = await queries.fetch(
-            "SELECT id, next_hop_key, recipient, state, sent_at FROM sms_message WHERE target = :target"
+            "SELECT id, next_hop_key, recipient, state, sent_at, origin FROM sms_message WHERE target = :target"
             f" AND next_hop_key IN ({listed}) AND next_hop_key <> '' LIMIT :most",
             {"target": target, "most": most, **named},
         )
@@ -200,12 +200,13 @@ async def held_network_receipts(queries: Queries, ids: Sequence[str]) -> list[Ne
 async def identified(queries: Queries, message: str, given: str) -> IdentifiedMessage | None:
     """The message to which an answer has just given an id; None when it is erased by now."""
     row = await queries.fetch_one(
-        "SELECT recipient, state, sent_at, next_hop_key, accepted_at FROM sms_message WHERE id = :id", {"id": message}
+        "SELECT recipient, state, sent_at, origin, next_hop_key, accepted_at FROM sms_message WHERE id = :id",
+        {"id": message},
     )
     if row is None:
         return None
     key = fold(given)
-    return IdentifiedMessage(KnownMessage(message, key, *row[:3]), row[3] == key, row[4])
+    return IdentifiedMessage(KnownMessage(message, key, *row[:4]), row[4] == key, row[5])
 
 
 async def settle_network_receipt(tx: Transaction, receipt: str) -> None:

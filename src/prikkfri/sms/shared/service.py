@@ -18,6 +18,7 @@ from prikkfri.sms.conformance import Traffic
 from prikkfri.sms.delivery import REFUSALS, VALIDITY_SECONDS_MIN, refusals_of
 from prikkfri.sms.intake import BatchContext
 from prikkfri.sms.loops import Turns
+from prikkfri.sms.messages import DueReceipt
 from prikkfri.sms.pace import Pace
 from prikkfri.sms.pairs import Pairs
 from prikkfri.sms.routing import Party, RouteOutage, Routes, numbering_of, sources
@@ -33,6 +34,8 @@ Connection = server.Connection
 
 SYSTEM_ID = "prikkfri"
 SAID_MAX = 10_000
+CLAIMED_RECEIPTS_MAX = 100
+"""Receipts of an account, but for those of one batch: of more than its windows have room for the rest waits stored."""
 ANYBODY = "*"
 """Among the `senders` of an account that sends for others."""
 
@@ -118,10 +121,11 @@ class BoundConnections:
         """How many binds each link has that has any."""
         return [len(bound) for party, bound in self._by_party.items() if party.kind == "link" and bound]
 
-    def wake(self, parties: Iterable[Party]) -> None:
-        """There may be something to send to these."""
+    def wake(self, parties: Iterable[Party], *, to_claim: bool = True) -> None:
+        """There may be something to send to these; `to_claim`: that nobody has claimed."""
         for party in dict.fromkeys(parties):
             for connection in self._by_party.get(party, ()):
+                connection.due |= to_claim
                 connection.awake.set()
 
 
@@ -158,6 +162,10 @@ class CentreState:
     """How fast each party is sent to, by whichever of its connections."""
     pairs: defaultdict[Party, Pairs[Connection]] = field(default_factory=lambda: defaultdict(Pairs))
     """Which of its connections messages leave by."""
+    claimed_receipts: defaultdict[Party, deque[DueReceipt]] = field(default_factory=lambda: defaultdict(deque))
+    """By account the receipts that were claimed as their messages ended, and are not written yet."""
+    caught_up: set[Party] = field(default_factory=set)
+    """The accounts of which no receipt waits to be claimed: what falls due now overtakes none."""
     withheld: set[str] = field(default_factory=set)
     """Messages that are claimed to be sent again, perhaps, while it is being stored that the first was taken."""
     outages: dict[str, RouteOutage] = field(default_factory=dict)
@@ -220,6 +228,17 @@ class CentreState:
 
     def stopped(self) -> set[str]:
         return {link for link, outage in self.outages.items() if outage.stopped}
+
+    def takes_receipts(self, origin: str) -> bool:
+        """Whether a sender's receipt may be claimed as it falls due: it leaves soon, and overtakes none."""
+        party = Party.parse(origin) if origin else None
+        return (
+            party in self.caught_up
+            and not self.holds
+            and len(self.claimed_receipts.get(party, ())) < CLAIMED_RECEIPTS_MAX
+            and not self.pace(party).paused
+            and self.bound.takes_messages(party)
+        )
 
     def accounts_away(self) -> frozenset[str]:
         """The accounts, as parties, for which nobody is bound who takes messages."""

@@ -148,6 +148,7 @@ class Submissions:
             self._receipts.say_full(party.name)
         if intake.put_off or intake.late.put_off:
             shared.came_back(party)
+            shared.bound.wake([party])
         shared.bound.wake(Party.parse(message.target) for message in intake.messages)
         return refused
 
