@@ -595,6 +595,6 @@ def test_numbers_are_those_of_a_foreign_implementation() -> None:
         "SC_INTERFACE_VERSION": "sc_interface_version", "MESSAGE_PAYLOAD": "message_payload",
         "NETWORK_ERROR_CODE": "network_error_code", "MESSAGE_STATE": "message_state",
     }  # fmt: skip
-    assert {ours: Tag[ours].value for ours in tags} == {
+    assert {ours: getattr(Tag, ours) for ours in tags} == {
         ours: smpplib.command.get_optional_code(name) for ours, name in tags.items()
     }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from prikkfri.protocols.smpp.concatenation import ESM_CLASS_HEADER, read_part, split
 from prikkfri.protocols.smpp.pdu import Command, Pdu, ShortMessage, Tag, encode
-from prikkfri.protocols.smpp.reading_back import Text, beside_text, read, text_of
+from prikkfri.protocols.smpp.reading_back import DecodedPdu, Text, beside_text, read, text_of
 
 OCTET = st.integers(0, 255)
 WORDS = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=5)
@@ -26,7 +26,7 @@ ONE = encode(Pdu(Command.SUBMIT_SM, 0, 7, ShortMessage("Shop", "4790000001", b"h
 
 @given(MESSAGES, st.sampled_from((Command.SUBMIT_SM, Command.DELIVER_SM)), OCTET, st.integers(0, 0xFFFFFFFF))
 def test_whatever_is_written_is_read_as_it_was_meant(m: ShortMessage, command: Command, status: int, n: int) -> None:
-    assert read(encode(Pdu(command, status, n, m))) == (
+    assert read(encode(Pdu(command, status, n, m))) == DecodedPdu(
         command, status, n, m.service_type.encode("latin-1"), (m.source_ton, m.source_npi), m.source.encode(),
         (m.destination_ton, m.destination_npi), m.destination.encode(), m.esm_class, m.protocol_id, m.priority,
         m.schedule.encode("latin-1"), m.validity.encode("latin-1"), m.registered_delivery, m.replace_if_present,

@@ -32,7 +32,7 @@ from prikkfri.sms.messages import DueReceipt, Message
 from prikkfri.sms.network_receipts import ReceiptMatch
 from prikkfri.sms.receipt_ids import COMPLAINT_MISSES, VOTES_MIN, Habit, Match, Reading
 
-DUE = DueReceipt(*[0] * len(DueReceipt._fields))
+DUE = DueReceipt(*[0] * len(DueReceipt.__struct_fields__))
 
 
 def said(word: str) -> Receipt:

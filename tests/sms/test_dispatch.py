@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from message_table import BASE, NOW, Row, fill, message
+from msgspec import structs
 from sms_house import HURRIED, PASSWORD
 from waiting import eventually
 
@@ -328,7 +329,7 @@ async def test_what_was_claimed_at_once_and_differs_is_kept_back_and_keeps_nobod
     partner = desk.bound(SHOP)
     await desk.claimed("1", "2")
     first = desk.shared.claimed_receipts[SHOP].popleft()
-    desk.shared.claimed_receipts[SHOP].appendleft(first._replace(recipient="x" * 30))
+    desk.shared.claimed_receipts[SHOP].appendleft(structs.replace(first, recipient="x" * 30))
     desk.sends(partner, SHOP)
     await desk.rests()
     assert partner.told == ["2"]

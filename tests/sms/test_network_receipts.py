@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from message_table import NOW
+from msgspec import structs
 from msgspec.structs import replace
 from sms_house import HURRIED, NUMBER, House, Peer
 from waiting import eventually
@@ -38,7 +39,7 @@ OTHER = "4790000002"
 
 def receipt(**fields: Any) -> NetworkReceipt:
     kept = NetworkReceipt("r1", "nord", "net-1", "", -1, NUMBER, "Shop", 2, "", "000", NOW, NOW, 0)
-    return kept._replace(**fields)
+    return structs.replace(kept, **fields)
 
 
 def known(message: str = "m", key: str = "net-1", recipient: str = NUMBER, state: str = "sent") -> KnownMessage:

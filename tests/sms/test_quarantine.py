@@ -10,6 +10,7 @@ import httpx
 import pytest
 from message_table import BASE, NOW, STATES, crossed, effect, numbered
 from message_table import message as row_message
+from msgspec import structs
 from sms_house import HURRIED, NUMBER, House, Peer
 
 from prikkfri.protocols.smpp.pdu import Command, ShortMessage, Status
@@ -78,11 +79,11 @@ def test_what_is_held_is_shown_masked() -> None:
     assert entry.detail == "id A1, UNDELIVERABLE, error 042"
     assert not any(number in str(entry) for number in (NUMBER, "4790000077"))
     assert entry.recipient != entry.sender
-    odd = receipt._replace(next_hop_id="", other_id="B2", told=0, word="GONE")
+    odd = structs.replace(receipt, next_hop_id="", other_id="B2", told=0, word="GONE")
     assert receipt_entry(HeldReceipt(odd, "held", "", NOW, "")).detail == (
         "id none (B2 in its text), unknown state GONE, error 042"
     )
-    silent = odd._replace(word="")
+    silent = structs.replace(odd, word="")
     assert "unknown state none" in receipt_entry(HeldReceipt(silent, "held", "", NOW, "")).detail
 
 

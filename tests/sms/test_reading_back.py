@@ -147,13 +147,13 @@ def test_a_number_is_read_as_its_reader_reads_it() -> None:
                                    MessageState.UNKNOWN, MessageState.REJECTED])  # fmt: skip
 def test_a_receipt_tells_what_is_due(state: MessageState, parameters: bool) -> None:
     for reference in (99, None):
-        due = RECEIPT._replace(state=int(state), user_reference=reference)
+        due = structs.replace(RECEIPT, state=int(state), user_reference=reference)
         ready = receipt_body(due, parameters=parameters)
         assert difference(pdu(ready), SEQUENCE, ready.wanted) == ""
         for wrong in (
-            due._replace(id="0018bcfe568000102030406"), due._replace(state=int(MessageState.DELETED)),
-            due._replace(sender="2011"), due._replace(recipient="4790000002"),
-            *([due._replace(user_reference=98)] if parameters else []),
+            structs.replace(due, id="0018bcfe568000102030406"), structs.replace(due, state=int(MessageState.DELETED)),
+            structs.replace(due, sender="2011"), structs.replace(due, recipient="4790000002"),
+            *([structs.replace(due, user_reference=98)] if parameters else []),
         ):  # fmt: skip
             other = receipt_body(wrong, parameters=parameters)
             assert difference(pdu(other), SEQUENCE, ready.wanted)
@@ -178,7 +178,7 @@ def test_a_receipt_of_another_form_is_noticed(change: dict[str, Any], field: str
 
 def test_a_receipt_that_does_not_fit_is_no_bytes() -> None:
     with pytest.raises(Misdirected, match="cannot be encoded"):
-        receipt_body(RECEIPT._replace(recipient="4" * 30))
+        receipt_body(structs.replace(RECEIPT, recipient="4" * 30))
 
 
 # through the front door, with an encoder that has a fault

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from prikkfri.sms.sealing import (
     HOUR_SECONDS,
@@ -31,15 +32,15 @@ BINDING = Binding("id-1", "account:shop", "Shop", "4790000001", 2, NOW, "otp")
 ENVELOPE = Envelope(b"your code is 483 201", 8, 0x40, 5, 9, 11, 2, "CMT", ((0x1401, b"x"),))
 PLAIN = [b"your code is 483 201", 8, 0x40, 5, 9, 11, 2, "CMT", [[0x1401, b"x"]]]
 OTHERS = (
-    BINDING._replace(message_id="id-2"),
-    BINDING._replace(account="account:clinic"),
-    BINDING._replace(sender="Shoq"),
-    BINDING._replace(recipient="4790000002"),
-    BINDING._replace(part=1),
-    BINDING._replace(expires_at=NOW + 0.5),
-    BINDING._replace(expires_at=NOW + HOUR_SECONDS),
-    BINDING._replace(message_class="ordinary"),
-    BINDING._replace(message_id="id-1account:shop", account=""),
+    structs.replace(BINDING, message_id="id-2"),
+    structs.replace(BINDING, account="account:clinic"),
+    structs.replace(BINDING, sender="Shoq"),
+    structs.replace(BINDING, recipient="4790000002"),
+    structs.replace(BINDING, part=1),
+    structs.replace(BINDING, expires_at=NOW + 0.5),
+    structs.replace(BINDING, expires_at=NOW + HOUR_SECONDS),
+    structs.replace(BINDING, message_class="ordinary"),
+    structs.replace(BINDING, message_id="id-1account:shop", account=""),
 )
 
 
@@ -107,7 +108,7 @@ def test_each_class_and_hour_of_expiry_has_a_key_of_its_own_from_the_source_of_c
     begin = HOUR * HOUR_SECONDS
     for moment in (begin, begin + 1.5, begin + 3_599.9, begin + 3_600, begin - 0.1):
         for message_class in ("otp", "ordinary"):
-            binding = BINDING._replace(expires_at=moment, message_class=message_class)
+            binding = structs.replace(BINDING, expires_at=moment, message_class=message_class)
             assert sealer.open(sealer.seal(ENVELOPE, binding, NONCE), binding) == ENVELOPE
     expected = {KeyName(each, hour) for each in ("otp", "ordinary") for hour in (HOUR - 1, HOUR, HOUR + 1)}
     assert set(sealer.names) == set(sealer.fresh) == expected
@@ -125,7 +126,7 @@ def test_what_was_kept_opens_and_is_not_fresh() -> None:
 
 def test_without_its_key_a_seal_says_that_the_key_is_gone() -> None:
     sealer = Sealer(os.urandom)
-    sealed, other = sealer.seal(ENVELOPE, BINDING, NONCE), BINDING._replace(message_class="ordinary")
+    sealed, other = sealer.seal(ENVELOPE, BINDING, NONCE), structs.replace(BINDING, message_class="ordinary")
     kept = sealer.seal(ENVELOPE, other, NONCE)
     sealer.forget([KeyName("otp", HOUR), KeyName("never", HOUR)])
     with pytest.raises(KeyGone, match=r"^id-1$"):
@@ -191,7 +192,7 @@ def test_what_was_sealed_before_an_upgrade_opens_after_it(nonce: bytes) -> None:
     assert sealer.open(sealed, BINDING) == ENVELOPE
     new = sealer.seal(ENVELOPE, BINDING, NONCE)
     assert sealer.open(sealed, BINDING) == sealer.open(new, BINDING) == ENVELOPE
-    for other in (BINDING._replace(recipient="4790000002"), BINDING._replace(expires_at=NOW + 1)):
+    for other in (structs.replace(BINDING, recipient="4790000002"), structs.replace(BINDING, expires_at=NOW + 1)):
         with pytest.raises(SealBroken):
             sealer.open(sealed, other)
     with pytest.raises(SealBroken):

@@ -81,16 +81,16 @@ def test_a_seal_opens_only_as_the_message_it_is(envelope: Envelope, nonce: bytes
     sealed = sealer.seal(envelope, binding, nonce)
     assert sealer.open(sealed, binding) == envelope
     for other in (
-        binding._replace(message_id="id-2"),
-        binding._replace(sender="Shoq"),
-        binding._replace(recipient="4790000002"),
-        binding._replace(expires_at=NOW + 1),
-        binding._replace(expires_at=NOW + 3_600),
-        binding._replace(account="account:clinic"),
-        binding._replace(account="link:shop"),
-        binding._replace(part=2),
-        binding._replace(message_class="log-in-code"),
-        binding._replace(sender="Shop4790000001", recipient=""),
+        structs.replace(binding, message_id="id-2"),
+        structs.replace(binding, sender="Shoq"),
+        structs.replace(binding, recipient="4790000002"),
+        structs.replace(binding, expires_at=NOW + 1),
+        structs.replace(binding, expires_at=NOW + 3_600),
+        structs.replace(binding, account="account:clinic"),
+        structs.replace(binding, account="link:shop"),
+        structs.replace(binding, part=2),
+        structs.replace(binding, message_class="log-in-code"),
+        structs.replace(binding, sender="Shop4790000001", recipient=""),
     ):
         with pytest.raises(SealBroken):
             sealer.open(sealed, other)

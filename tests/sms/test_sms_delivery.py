@@ -267,5 +267,5 @@ def test_a_receipt_gives_an_account_its_reference_back_and_says_it_all_in_its_te
     assert told.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\x01\x02" and told.tlv(Tag.RECEIPTED_MESSAGE_ID) == b"id-1\0"
     assert plain == structs.replace(told, tlvs=())
     assert parse_receipt(plain) == parse_receipt(told) == Receipt("id-1", MessageState.DELIVERED)
-    unmarked = decode_body(Command.DELIVER_SM, read_back(receipt_body(due._replace(user_reference=None))))
+    unmarked = decode_body(Command.DELIVER_SM, read_back(receipt_body(structs.replace(due, user_reference=None))))
     assert isinstance(unmarked, ShortMessage) and unmarked.tlv(Tag.USER_MESSAGE_REFERENCE) is None

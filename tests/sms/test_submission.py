@@ -496,7 +496,7 @@ def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None
     assert (first.sealed[1:13], second.sealed[1:13]) == tuple(nonces)
     bound = Binding("id", "account:shop", "Shop", "4790000001", 1, expires_at, "log-in-code")
     assert sealer.open(first.sealed, bound) == found.envelopes[0]
-    assert sealer.open(second.sealed, bound._replace(message_id="id-2", part=2)) == found.envelopes[1]
+    assert sealer.open(second.sealed, structs.replace(bound, message_id="id-2", part=2)) == found.envelopes[1]
     with pytest.raises(ValueError, match="zip"):
         sealed_messages(found, RULES, identity="id", sealer=sealer, nonces=nonces[:1], order=Order(), now=NOW)
 

@@ -28,6 +28,7 @@ OTHERWISE = "other"
 """Refused for what is wrong with the message itself."""
 NO_WORD = "none"
 RATE_SECONDS = 60
+_OK, _UNREPORTED = int(Status.OK), DeliveryState.UNREPORTED
 BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
 
 
@@ -142,7 +143,7 @@ class Traffic:
             self.answered_late += 1
         else:
             self.round_trip.note(now - written)
-        if status == Status.OK:
+        if status == _OK:
             self.taken += 1
             self.rate.note(1, now)
         else:
@@ -176,7 +177,7 @@ class Traffic:
 
     def note_fitting(self, fitting: ReceiptMatch, now: float, *, waited: bool) -> None:
         """A receipt has found its message; `waited`: not at once."""
-        if fitting.state is DeliveryState.UNREPORTED:
+        if fitting.state is _UNREPORTED:
             self.late += 1
         elif fitting.ended:
             self.repeated += 1

@@ -25,7 +25,7 @@ VALIDITY_SECONDS_MIN = 1.0
 """The shortest time for which a network can be told to try: what has less left is not sent any more."""
 STATUS = "smpp-"
 """Before the status of a refusal, where it is the reason of something."""
-_REFERENCE = int(Tag.USER_MESSAGE_REFERENCE)
+_SUBMIT, _DELIVER = Command.SUBMIT_SM, Command.DELIVER_SM
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
@@ -99,7 +99,7 @@ def wire_body(
         raise Misdirected("the seal does not open for this recipient") from None
     towards_network = party.kind == "link"
     validity = _validity(message.expires_at, now, absolute=absolute) if towards_network else ""
-    tlvs = (*envelope.tlvs, (_REFERENCE, reference_of(message.id).to_bytes(2)))
+    tlvs = (*envelope.tlvs, (Tag.USER_MESSAGE_REFERENCE, reference_of(message.id).to_bytes(2)))
     outgoing = ShortMessage(
         source=message.sender,
         destination=recipient.text,
@@ -124,7 +124,7 @@ def wire_body(
     return OutgoingPdu(
         body,
         ExpectedMessage(
-            command=Command.SUBMIT_SM if towards_network else Command.DELIVER_SM,
+            command=_SUBMIT if towards_network else _DELIVER,
             recipient=message.recipient,
             recipient_kind=(recipient.ton, recipient.npi),
             sender=message.sender,
@@ -174,7 +174,7 @@ def receipt_body(
     except ProtocolError as error:
         raise Misdirected(f"cannot be encoded: {error}") from None
     wanted = ExpectedReceipt(
-        command=Command.DELIVER_SM,
+        command=_DELIVER,
         recipient=due.sender,
         recipient_kind=(sender.ton, sender.npi),
         sender=due.recipient,

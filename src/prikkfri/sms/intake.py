@@ -37,6 +37,7 @@ ID_ENTROPY_OCTETS = 5
 ENDED_TWICE = "ended-its-session-twice"
 
 
+_OK = Status.OK
 _TOLD_BY = (Command.DELIVER_SM, Command.DATA_SM)
 
 
@@ -194,7 +195,7 @@ def hand_in(intake: BatchResult, message: ShortMessage, batch: BatchContext) -> 
             )
             bound = messages[0].target not in batch.unbound
             intake.outcomes.append(outcomes.asked(messages[0], batch.partners, now=now, bound=bound))
-            return Status.OK, identity
+            return _OK, identity
         decision = accepted
     intake.refused += 1
     if decision.reason in STATUSES:
@@ -258,7 +259,7 @@ def _read_answer(
     intake: BatchResult, heard: HeardResponses, message: Message, status: int, body: Body, batch: BatchContext
 ) -> None:
     """`heard`: to which it is added what becomes of the message."""
-    if status == Status.OK:
+    if status == _OK:
         intake.taken += 1
         if message.target.startswith("account:"):
             heard.ended.append((message.id, DeliveryState.DELIVERED, ""))
@@ -276,7 +277,7 @@ def _read_answer(
 
 
 def _read_receipt_answer(intake: BatchResult, receipt: DueReceipt, status: int, batch: BatchContext) -> None:
-    if status == Status.OK:
+    if status == _OK:
         intake.taken += 1
         intake.receipts_given.append(receipt.id)
         return

@@ -17,8 +17,6 @@ came to is decided when its last message has ended.
 What waits to be sent again is IN_DOUBT once more when there is word of what was sent.
 """
 
-from typing import NamedTuple
-
 import msgspec
 
 from prikkfri.protocols.smpp.receipt import MessageState
@@ -92,7 +90,7 @@ class Message(msgspec.Struct, frozen=True):
         )
 
 
-class Ending(NamedTuple):
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """A message that has just ended, as those need it who tell of it."""
 
     id: str
@@ -120,7 +118,7 @@ class Ending(NamedTuple):
         )
 
 
-class DueReceipt(NamedTuple):
+class DueReceipt(msgspec.Struct, frozen=True, gc=False):
     """A receipt that an account waits for; `id` is the submission that it knows."""
 
     id: str

@@ -14,11 +14,12 @@ from prikkfri.sms.receipt_ids import ALL, Match, MismatchReason, Reading, fold, 
 NO_REFERENCE = -1
 HELD_OF_ONE_ID_MAX = 20
 _STATES = {int(state): state for state in MessageState}
+_DELIVERY_STATES = {str(state): state for state in DeliveryState}
 _TOLD = frozenset({DeliveryState.DELIVERED, DeliveryState.UNDELIVERABLE, DeliveryState.REJECTED})
 """Ends that a network has told, and does not take back."""
 
 
-class NetworkReceipt(NamedTuple):
+class NetworkReceipt(msgspec.Struct, frozen=True, gc=False):
     """`store.NETWORK_RECEIPT` follows the order of these fields."""
 
     id: str
@@ -110,7 +111,7 @@ class HeldIndex:
             self._links.pop(link, None)
 
 
-class KnownMessage(NamedTuple):
+class KnownMessage(msgspec.Struct, frozen=True, gc=False):
     """A message that a link has taken, by the folded id that it gave; `store.known` follows the order."""
 
     message: str
@@ -152,16 +153,17 @@ def find(
     identities = receipt.identities
     found = match(identities, addresses, known, ways)
     if found is MismatchReason.SEVERAL:
-        still_open = [each for each in known if DeliveryState(each.state) not in ENDED]
+        still_open = [each for each in known if _DELIVERY_STATES[each.state] not in ENDED]
         narrowed = match(identities, addresses, still_open, ways)
         if narrowed in (MismatchReason.NO_MESSAGE, MismatchReason.OTHER_NUMBER):
-            ended = max(each for each in known if DeliveryState(each.state) in ENDED)  # ids sort by time: the newest
-            return ReceiptMatch(ended.message, DeliveryState(ended.state), ended.sent_at, Match(ended.message, None))
+            over = [each for each in known if _DELIVERY_STATES[each.state] in ENDED]
+            ended = max(over, key=lambda each: each.message)  # ids sort by time: the newest
+            return ReceiptMatch(ended.message, _DELIVERY_STATES[ended.state], ended.sent_at, Match(ended.message, None))
         found = narrowed
     if isinstance(found, MismatchReason):
         return found
-    [message] = [each for each in known if each.message == found.message]
-    return ReceiptMatch(found.message, DeliveryState(message.state), message.sent_at, found, message.origin)
+    message = next(each for each in known if each.message == found.message)
+    return ReceiptMatch(found.message, _DELIVERY_STATES[message.state], message.sent_at, found, message.origin)
 
 
 def find_copy(receipt: NetworkReceipt, identified: IdentifiedMessage) -> ReceiptMatch | None:

@@ -30,6 +30,7 @@ Partners = Mapping[str, str]
 """The partner that each link leads to."""
 NETWORK = "network-"
 """Before the error that a network gives for a message that did not arrive."""
+_DELIVERED, _EXPIRED, _QUARANTINED = DeliveryState.DELIVERED, DeliveryState.EXPIRED, DeliveryState.QUARANTINED
 _ERRORS = range(1_000)
 _STATUSES = frozenset((*range(0x100), *range(0x400, 0x500)))
 """Of the book, and which it leaves to vendors (5.1.3)."""
@@ -144,19 +145,15 @@ def settled(
 
     `for_account`: it was for an account, which took it, refused it, or did not come for it in time.
     """
-    ours = (
-        state is DeliveryState.QUARANTINED
-        or (state is DeliveryState.EXPIRED and not for_account)
-        or reason in (RESTORED, ANOTHERS)
-    )
+    ours = state is _QUARANTINED or (state is _EXPIRED and not for_account) or reason in (RESTORED, ANOTHERS)
     theirs = ACCOUNT if for_account else "link"
     return Outcome(
         time=now,
         service=SERVICE,
         step="deliver",
         layer="sms-centre" if ours else theirs,
-        verdict="kept" if state is DeliveryState.DELIVERED else "broken",
-        reason="" if state is DeliveryState.DELIVERED else (counted_reason(reason) or str(state)),
+        verdict="kept" if state is _DELIVERED else "broken",
+        reason="" if state is _DELIVERED else (counted_reason(reason) or str(state)),
         device=device(recipient),
         promise=submission,
         dimensions=dims,

@@ -31,8 +31,8 @@ MISSES_MAX = 5
 COMPLAINT_MISSES = 20
 _DIGITS_MAX = 64
 _AGREEING_DIGITS_MIN = 6
-_DECIMAL = re.compile(r"[0-9]+", re.ASCII)
-_HEXADECIMAL = re.compile(r"[0-9a-f]+", re.ASCII)
+_DECIMAL_DIGITS = re.compile(r"[0-9]+", re.ASCII)
+_HEXADECIMAL_DIGITS = re.compile(r"[0-9a-f]+", re.ASCII)
 
 
 class Reading(StrEnum):
@@ -47,6 +47,7 @@ class Reading(StrEnum):
 
 
 ALL = tuple(Reading)
+_SAME, _DECIMAL, _HEXADECIMAL = ALL
 
 
 def fold(identity: str) -> str:
@@ -60,14 +61,12 @@ def key(identity: str, reading: Reading) -> str | None:
     """The folded id that an answer had, if a receipt's id is to be read so; None when it cannot be."""
     folded = fold(identity)
     if not folded or len(folded) > _DIGITS_MAX:
-        return folded or None if reading is Reading.SAME else None
-    match reading:
-        case Reading.SAME:
-            return folded
-        case Reading.DECIMAL:
-            return f"{int(folded):x}" if _DECIMAL.fullmatch(folded) else None
-        case Reading.HEXADECIMAL:
-            return str(int(folded, 16)) if _HEXADECIMAL.fullmatch(folded) else None
+        return folded or None if reading is _SAME else None
+    if reading is _SAME:
+        return folded
+    if reading is _DECIMAL:
+        return f"{int(folded):x}" if _DECIMAL_DIGITS.fullmatch(folded) else None
+    return str(int(folded, 16)) if _HEXADECIMAL_DIGITS.fullmatch(folded) else None
 
 
 def expected_ids(identities: Collection[str], ways: Sequence[Reading] = ALL) -> frozenset[str]:
@@ -169,7 +168,7 @@ class Habit(msgspec.Struct, frozen=True, gc=False):
         votes = same + decimal + hexadecimal
         if votes < VOTES_MIN or votes not in (same, decimal, hexadecimal):
             return None
-        return Reading.SAME if same else Reading.DECIMAL if decimal else Reading.HEXADECIMAL
+        return _SAME if same else _DECIMAL if decimal else _HEXADECIMAL
 
 
 def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:
@@ -192,9 +191,9 @@ def learn(habit: Habit, found: Match | MismatchReason) -> Habit:
     if habit.settled not in (None, found.taught):
         same = decimal = hexadecimal = 0  # the partner has changed its ways
     return Habit(
-        same + (found.taught is Reading.SAME),
-        decimal + (found.taught is Reading.DECIMAL),
-        hexadecimal + (found.taught is Reading.HEXADECIMAL),
+        same + (found.taught is _SAME),
+        decimal + (found.taught is _DECIMAL),
+        hexadecimal + (found.taught is _HEXADECIMAL),
     )
 
 

@@ -43,7 +43,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     tlvs: tuple[Tlv, ...] = ()
 
 
-class Binding(NamedTuple):
+class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a seal ties the envelope to."""
 
     message_id: str
@@ -171,7 +171,7 @@ def _cipher(key: bytes) -> AESGCM:
     return AESGCM(key)
 
 
-def _opened(cipher: AESGCM, nonce: bytes, body: bytes, bound: tuple[object, ...]) -> bytes | None:
+def _opened(cipher: AESGCM, nonce: bytes, body: bytes, bound: Binding | tuple[object, ...]) -> bytes | None:
     try:
         return cipher.decrypt(nonce, body, _encoder.encode(bound))
     except (InvalidTag, ValueError):

@@ -47,7 +47,7 @@ _RECEIPT_PUT_OFF = RECEIPT.change(ReceiptEvent.PUT_OFF)
 RECEIPT_WANTED = "(registered = 1 OR (registered = 2 AND :badly = 1))"
 """Whether a sender wants to hear of an end."""
 _DUE_AT_ONCE = f"parts = 1 AND {RECEIPT_WANTED}"
-_ENDING = ", ".join(Ending._fields)
+_ENDING = ", ".join(Ending.__struct_fields__)
 ORDER = "due_at, accepted_at, part"
 """In which messages leave a party: what is due at one moment as it was accepted, a long one by its parts."""
 LOOKED_PAST_MAX = 1_000
@@ -375,7 +375,7 @@ async def _end(
             "told": int(RECEIPT_STATES[state]),
         },
     )
-    return [Ending._make((*row[:8], state, *row[9:])) for row in rows]
+    return [Ending(*(*row[:8], state, *row[9:])) for row in rows]
 
 
 async def add_events(tx: Transaction, events: Sequence[tuple[str, Step]]) -> None:

@@ -13,6 +13,8 @@ from prikkfri.protocols.smpp.concatenation import payload, read_part
 from prikkfri.protocols.smpp.pdu import ShortMessage, Tag
 from prikkfri.protocols.smpp.text import DataCoding, alphabet
 
+_UCS_2 = DataCoding.UCS_2
+
 
 def high_octet_first(message: ShortMessage, *, little: bool = False) -> ShortMessage:
     """The message by the book; the same where it is that already, or no UCS-2, or of an odd number of octets.
@@ -20,7 +22,7 @@ def high_octet_first(message: ShortMessage, *, little: bool = False) -> ShortMes
     `little`: whoever hands it in is known to write the low octet first. Where that is not known, the parts of a long
     message stay as they are: the mark would stand in the first alone, and a phone that joins them may know it.
     """
-    if alphabet(message.data_coding) is not DataCoding.UCS_2:
+    if alphabet(message.data_coding) is not _UCS_2:
         return message
     octets = payload(message)
     try:

@@ -72,8 +72,9 @@ class Status(IntEnum):
     PERMANENT_APPLICATION_ERROR = 0x65
 
 
-class Tag(IntEnum):
-    """The optional parameters that we read or write (5.3.2); others are carried as they are."""
+class Tag:
+    """The optional parameters that we read or write (5.3.2); others are carried as they are. Plain numbers: Python 3.11
+    asks two methods for a member of an enum, and each message is looked through for several."""
 
     RECEIPTED_MESSAGE_ID = 0x001E
     USER_MESSAGE_REFERENCE = 0x0204
@@ -298,6 +299,7 @@ def _decode_answer(octets: bytes, start: int, end: int) -> tuple[str, tuple[Tlv,
 
 
 _BIND_ANSWERS = frozenset(command | RESPONSE for command in BINDS)
+_OK = int(Status.OK)
 _SHORT_MESSAGES = frozenset({Command.SUBMIT_SM, Command.DELIVER_SM})
 _MESSAGE_ANSWERS = frozenset({Command.SUBMIT_SM_RESP, Command.DELIVER_SM_RESP, Command.DATA_SM_RESP})
 
@@ -328,7 +330,7 @@ def read_response(command: int, status: int, octets: bytes, start: int, end: int
     empty = (
         MessageResponse() if command in _MESSAGE_ANSWERS else BindResponse() if command in _BIND_ANSWERS else NOTHING
     )
-    if status != Status.OK or empty is NOTHING:
+    if status != _OK or empty is NOTHING:
         return empty
     try:
         return decode_body(command, octets, start, end)

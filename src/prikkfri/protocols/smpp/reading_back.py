@@ -7,6 +7,8 @@ a fault or in memory, shows. Section numbers are those of the SMPP 3.4 specifica
 import re
 from typing import NamedTuple
 
+import msgspec
+
 _HEADER_OCTETS = 16
 _FIELDS = re.compile(
     rb"([^\0]*)\0"  # service_type
@@ -23,7 +25,7 @@ _SAR = (0x020C, 0x020E, 0x020F)
 _OF_TEXT = frozenset((_MESSAGE_PAYLOAD, *_SAR))
 
 
-class DecodedPdu(NamedTuple):
+class DecodedPdu(msgspec.Struct, frozen=True, gc=False):
     """What a PDU says (4.4.1, 4.6.1)."""
 
     command: int

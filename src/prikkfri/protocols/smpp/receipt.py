@@ -63,6 +63,7 @@ _OCTETS = {int(state): state for state in MessageState} | {
     0: MessageState.ENROUTE,  # SMPP 5.0, 4.7.15: scheduled
     9: MessageState.UNDELIVERABLE,  # and skipped
 }
+_DELIVERED, _UCS_2 = MessageState.DELIVERED, DataCoding.UCS_2
 FINAL = frozenset(_WORDS) - {MessageState.ENROUTE, MessageState.ACCEPTED}
 WORD_LETTERS_MAX = 32
 ERROR_LETTERS_MAX = 64
@@ -132,7 +133,7 @@ def _told(message: ShortMessage) -> str:
             octets = split_header(octets)[1]
         except RemoteProtocolError:
             return ""
-    wide = alphabet(message.data_coding) is DataCoding.UCS_2 or (b"\0" in octets and _WIDE.search(octets))
+    wide = alphabet(message.data_coding) is _UCS_2 or (b"\0" in octets and _WIDE.search(octets))
     return _TEXT_BODY.sub("", octets.decode("utf-16-be", "replace") if wide else octets.decode("latin-1"))
 
 
@@ -165,7 +166,7 @@ def _error(message: ShortMessage, told: str) -> str:
 def format_receipt(receipt: Receipt, *, submitted: float, done: float) -> bytes:
     """The text of appendix B; `Text:` stays empty, since a body is for its recipient alone. Times in seconds UTC."""
     assert receipt.state is not None
-    delivered = int(receipt.state is MessageState.DELIVERED)
+    delivered = int(receipt.state is _DELIVERED)
     return (
         f"id:{receipt.message_id} sub:001 dlvrd:{delivered:03} submit date:{format_minute(submitted)} "
         f"done date:{format_minute(done)} stat:{_WORDS[receipt.state]} err:{receipt.error} Text:"

@@ -62,6 +62,9 @@ _BOUND_BY = {
     Command.BIND_TRANSCEIVER: SessionState.TRANSCEIVER,
 }
 _PARAMETERS_SINCE = 0x34
+# Looked up once: for a member of an enum Python 3.11 asks two methods each time.
+_ENDED, _OK = SessionState.ENDED, int(Status.OK)
+_ENQUIRE_LINK, _UNBIND, _GENERIC_NACK = Command.ENQUIRE_LINK, Command.UNBIND, Command.GENERIC_NACK
 _ALWAYS = frozenset({Command.ENQUIRE_LINK, Command.UNBIND})
 # What each side may ask in each state (2.2, table 2-1). In OPEN the book allows enquire_link to both.
 _MAY_ASK: dict[tuple[Side, SessionState], frozenset[Command]] = {
@@ -189,7 +192,7 @@ class Session:
         if len(self._window) >= self.limits.window:
             raise LocalProtocolError("the window is full")
         sequence = self._next_sequence()
-        pdu = HEADER.pack(HEADER.size + len(body), command, Status.OK, sequence) + body
+        pdu = HEADER.pack(HEADER.size + len(body), command, _OK, sequence) + body
         if check is not None:
             check(pdu, sequence)
         self._window[sequence] = (now, command, context)
@@ -203,15 +206,15 @@ class Session:
 
         After the answer to an unbind the connection is the caller's to `end`.
         """
-        if self.state is SessionState.ENDED:
+        if self.state is _ENDED:
             return
-        if status == Status.OK and request.command in BINDS:
+        if status == _OK and request.command in BINDS:
             self._become(_BOUND_BY[Command(request.command)])
             self.takes_parameters = (
                 isinstance(request.body, Bind) and request.body.interface_version >= _PARAMETERS_SINCE
             )
         if type(body) is BindResponse:
-            body = NOTHING if status != Status.OK else body if self.takes_parameters else BindResponse(body.system_id)
+            body = NOTHING if status != _OK else body if self.takes_parameters else BindResponse(body.system_id)
         self._put(request.command | RESPONSE, status, request.sequence, encode_body(body))
 
     def unbind(self, now: float) -> None:
@@ -223,7 +226,7 @@ class Session:
 
     def end(self, reason: str) -> list[Event]:
         """The connection is gone, or to be given up. Empty when the session had ended before."""
-        if self.state is SessionState.ENDED:
+        if self.state is _ENDED:
             return []
         self._become(SessionState.ENDED)
         in_doubt = tuple(context for _, command, context in self._window.values() if command in _MESSAGES)
@@ -233,7 +236,7 @@ class Session:
 
     def tick(self, now: float) -> list[Event]:
         """What the passing of time brings. To be called every second or so."""
-        if self.state is SessionState.ENDED:
+        if self.state is _ENDED:
             return []
         events: list[Event] = []
         while self._window:
@@ -263,7 +266,7 @@ class Session:
 
     def receive(self, octets: bytes, now: float) -> list[Event]:
         """What these bytes bring. Never raises."""
-        if self.state is SessionState.ENDED:
+        if self.state is _ENDED:
             return []
         self._heard_at = now
         self._enquired_at = None
@@ -306,7 +309,7 @@ class Session:
             return
         if type(body) is Bind:
             self._asked_by_peer -= BINDS  # one bind at a time
-        if command == Command.ENQUIRE_LINK:
+        if command == _ENQUIRE_LINK:
             self._put(Command.ENQUIRE_LINK_RESP, Status.OK, sequence, b"")
         else:
             events.append(Request(command, sequence, body))
@@ -318,18 +321,18 @@ class Session:
         if sequence not in waiting_in:
             return
         _, asked, context = waiting_in[sequence]
-        if command not in (asked | RESPONSE, Command.GENERIC_NACK):
+        if command not in (asked | RESPONSE, _GENERIC_NACK):
             return  # the answer to another question settles nothing
         del waiting_in[sequence]
         body = read_response(command, status, octets, start + HEADER.size, end)
         if body is None:
             events.append(UnreadableResponse(context))
             return
-        if command == Command.GENERIC_NACK and status == Status.OK:
+        if command == _GENERIC_NACK and status == _OK:
             status = Status.SYSTEM_ERROR
-        if asked in BINDS and status == Status.OK:
+        if asked in BINDS and status == _OK:
             self._become(_BOUND_BY[Command(asked)])
-        if asked == Command.UNBIND:
+        if asked == _UNBIND:
             events += self.end("unbound")
             return
         events.append(PeerResponse(context, status, body, waiting_in is self._late))

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
+from msgspec import structs
+
 from prikkfri.errors import StorageError
 from prikkfri.sms import outcomes
 from prikkfri.sms import store as messages
@@ -187,7 +189,9 @@ class Receipts:
             return False
         due_at, tries = before or (self._next_look(receipt, now), 1)
         identity = receipt_id(now, next(self._numbers), self._shared.entropy(2))
-        await store.add_network_receipt(tx, receipt._replace(id=identity, due_at=due_at, tries=tries), reason=why)
+        await store.add_network_receipt(
+            tx, structs.replace(receipt, id=identity, due_at=due_at, tries=tries), reason=why
+        )
         settling.waiting[link] += 1
         return True
 

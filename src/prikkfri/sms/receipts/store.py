@@ -3,6 +3,8 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+from msgspec import structs
+
 from prikkfri.sms.lifecycle import (
     ENDED,
     NETWORK_RECEIPT,
@@ -31,7 +33,7 @@ _CLAIM = RECEIPT.change(ReceiptEvent.CLAIM)
 _GIVE = RECEIPT.change(ReceiptEvent.GIVE)
 _PUT_OFF = RECEIPT.change(ReceiptEvent.PUT_OFF)
 _HOLD = NETWORK_RECEIPT.change(NetworkReceiptEvent.HOLD)
-_FIELDS = NetworkReceipt._fields
+_FIELDS = NetworkReceipt.__struct_fields__
 NETWORK_RECEIPT_COLUMNS = ", ".join(_FIELDS)
 _WAITS = f"state = '{NetworkReceiptState.WAITING}'"
 _HELD = f"state = '{NetworkReceiptState.HELD}'"
@@ -128,7 +130,7 @@ async def add_network_receipt(tx: Transaction, receipt: NetworkReceipt, *, reaso
         f" changed_at, changed_by) VALUES ({', '.join(f':{field}' for field in _FIELDS)}, :next_hop_key, :other_key,"
         f" '{NETWORK_RECEIPT.first}', :reason, :came_at, '')",
         {
-            **receipt._asdict(),
+            **structs.asdict(receipt),
             "next_hop_key": fold(receipt.next_hop_id),
             "other_key": fold(receipt.other_id),
             "reason": reason,
