@@ -126,16 +126,16 @@ class Traffic:
         for event in events:
             if type(event) is Request:
                 continue
-            match event:
-                case PeerResponse(context=Message() as message, status=status):
-                    self._answered(message, status, now)
-                case ResponseTimeout(context=Message() as message):
-                    self.unanswered += self._gave_up(message)
-                case UnreadableResponse(context=Message() as message):
-                    self._gave_up(message)
-                    self.unreadable += 1
-                case SessionEnd(in_doubt=contexts):
-                    self.unanswered += sum(self._gave_up(each) for each in contexts if isinstance(each, Message))
+            if type(event) is PeerResponse:
+                if type(event.context) is Message:
+                    self._answered(event.context, event.status, now)
+            elif isinstance(event, SessionEnd):
+                self.unanswered += sum(self._gave_up(each) for each in event.in_doubt if isinstance(each, Message))
+            elif isinstance(event, ResponseTimeout) and isinstance(event.context, Message):
+                self.unanswered += self._gave_up(event.context)
+            elif isinstance(event, UnreadableResponse) and isinstance(event.context, Message):
+                self._gave_up(event.context)
+                self.unreadable += 1
 
     def _answered(self, message: Message, status: int, now: float) -> None:
         written = self.on_wire.pop((message.id, message.attempts), None)

@@ -130,28 +130,31 @@ class BatchResult(HeardResponses):
 def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContext) -> BatchResult:
     intake = BatchResult(bucket)
     for event in events:
-        match event:
-            case Request(body=body):
-                if isinstance(body, ShortMessage):
-                    _read_message(intake, event, high_octet_first(body, little=batch.rules.ucs2_little), batch)
-                elif event.command == Command.UNBIND:
-                    intake.unbind = event
-                else:  # a bind when bound; the session lets none through
-                    intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
-            case PeerResponse(context=Message() as message, status=status, body=body, late=late):
-                _read_answer(intake, intake.late if late else intake, message, status, body, batch)
-                if late:
-                    intake.late_claims[message.id] = message.attempted_at
-            case PeerResponse(context=DueReceipt() as receipt, status=status):
-                _read_receipt_answer(intake, receipt, status, batch)
-            case ResponseTimeout(context=context):
-                _doubt(intake, context, batch, "no answer in time")
-            case UnreadableResponse(context=context):
-                _doubt(intake, context, batch, "an answer that cannot be read")
-            case SessionEnd(in_doubt=contexts, reason=reason):
-                intake.over = event
-                for number, context in enumerate(contexts):
-                    _doubt(intake, context, batch, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
+        if type(event) is Request:  # not `isinstance`: that a struct is none of several kinds is slow to find out
+            body = event.body
+            if isinstance(body, ShortMessage):
+                _read_message(intake, event, high_octet_first(body, little=batch.rules.ucs2_little), batch)
+            elif event.command == Command.UNBIND:
+                intake.unbind = event
+            else:  # a bind when bound; the session lets none through
+                intake.answers.append((event, Status.ALREADY_BOUND, NOTHING))
+        elif type(event) is PeerResponse:
+            context = event.context
+            if type(context) is Message:
+                heard = intake.late if event.late else intake
+                _read_answer(intake, heard, context, event.status, event.body, batch)
+                if event.late:
+                    intake.late_claims[context.id] = context.attempted_at
+            elif type(context) is DueReceipt:
+                _read_receipt_answer(intake, context, event.status, batch)
+        elif isinstance(event, ResponseTimeout):
+            _doubt(intake, event.context, batch, "no answer in time")
+        elif isinstance(event, UnreadableResponse):
+            _doubt(intake, event.context, batch, "an answer that cannot be read")
+        elif isinstance(event, SessionEnd):
+            intake.over, reason = event, event.reason
+            for number, context in enumerate(event.in_doubt):
+                _doubt(intake, context, batch, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
     return intake
 
 

@@ -15,6 +15,7 @@ NO_REFERENCE = -1
 HELD_OF_ONE_ID_MAX = 20
 _STATES = {int(state): state for state in MessageState}
 _DELIVERY_STATES = {str(state): state for state in DeliveryState}
+_SEVERAL = MismatchReason.SEVERAL
 _TOLD = frozenset({DeliveryState.DELIVERED, DeliveryState.UNDELIVERABLE, DeliveryState.REJECTED})
 """Ends that a network has told, and does not take back."""
 
@@ -152,7 +153,7 @@ def find(
 
     identities = receipt.identities
     found = match(identities, addresses, known, ways)
-    if found is MismatchReason.SEVERAL:
+    if found is _SEVERAL:
         still_open = [each for each in known if _DELIVERY_STATES[each.state] not in ENDED]
         narrowed = match(identities, addresses, still_open, ways)
         if narrowed in (MismatchReason.NO_MESSAGE, MismatchReason.OTHER_NUMBER):
@@ -160,7 +161,7 @@ def find(
             ended = max(over, key=lambda each: each.message)  # ids sort by time: the newest
             return ReceiptMatch(ended.message, _DELIVERY_STATES[ended.state], ended.sent_at, Match(ended.message, None))
         found = narrowed
-    if isinstance(found, MismatchReason):
+    if not isinstance(found, Match):
         return found
     message = next(each for each in known if each.message == found.message)
     return ReceiptMatch(found.message, _DELIVERY_STATES[message.state], message.sent_at, found, message.origin)

@@ -21,7 +21,7 @@ from prikkfri.protocols.smpp.session import (
 from prikkfri.sms.messages import Message
 
 B = TypeVar("B")
-_OF_ONE = (PeerResponse, ResponseTimeout, UnreadableResponse)
+_UNTOLD = (ResponseTimeout, UnreadableResponse)
 
 
 class Pairs(Generic[B]):
@@ -101,8 +101,11 @@ def responded_messages(events: Iterable[Event]) -> Iterator[Message]:
     for event in events:
         if type(event) is Request:  # half of all; that a struct is none of several kinds is slow to find out
             continue
-        if isinstance(event, _OF_ONE):
-            if isinstance(event.context, Message) and not (isinstance(event, PeerResponse) and event.late):
+        if type(event) is PeerResponse:
+            if type(event.context) is Message and not event.late:
+                yield event.context
+        elif isinstance(event, _UNTOLD):
+            if isinstance(event.context, Message):
                 yield event.context
         elif isinstance(event, SessionEnd):
             yield from (context for context in event.in_doubt if isinstance(context, Message))

@@ -6,6 +6,7 @@ them, and compared with what stands in the store and under the seal, and not wit
 
 import re
 from collections.abc import Callable
+from typing import final
 
 import msgspec
 
@@ -34,6 +35,7 @@ class ExpectedPdu(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sender_kind: tuple[int, int]
 
 
+@final
 class ExpectedMessage(ExpectedPdu, frozen=True, kw_only=True, gc=False):
     numbering: Numbering
     """How its reader reads numbers."""
@@ -52,6 +54,7 @@ class ExpectedMessage(ExpectedPdu, frozen=True, kw_only=True, gc=False):
     validity: str
 
 
+@final
 class ExpectedReceipt(ExpectedPdu, frozen=True, kw_only=True, gc=False):
     message: str
     """The id of which it tells."""
@@ -76,29 +79,30 @@ def difference(pdu: bytes, sequence: int, wanted: ExpectedMessage | ExpectedRece
     found = read(pdu)
     if found is None:
         return "form"
-    if (found.command, found.status, found.sequence) != (wanted.command, 0, sequence):
+    if found.command != wanted.command or found.status or found.sequence != sequence:
         return "header"
     if not _is_for(found, wanted) or found.destination_kind != wanted.recipient_kind:
         return "recipient"
-    if (found.source, found.source_kind) != (wanted.sender.encode("latin-1"), wanted.sender_kind):
+    if found.source != wanted.sender.encode("latin-1") or found.source_kind != wanted.sender_kind:
         return "sender"
     if found.schedule or found.replaces or found.default_id:
         return "scheduling"
-    return _of_message(found, wanted) if isinstance(wanted, ExpectedMessage) else _of_receipt(found, wanted)
+    return _of_message(found, wanted) if type(wanted) is ExpectedMessage else _of_receipt(found, wanted)
 
 
 def _is_for(found: DecodedPdu, wanted: ExpectedMessage | ExpectedReceipt) -> bool:
     written = found.destination.decode("latin-1")
-    if isinstance(wanted, ExpectedReceipt):
+    if type(wanted) is ExpectedReceipt:
         return written == wanted.recipient  # a sender may be letters
     read_as = read_recipient(written, found.destination_kind[0], wanted.numbering)
     return read_as is not None and read_as.text == written == wanted.recipient
 
 
 def _of_message(found: DecodedPdu, wanted: ExpectedMessage) -> str:
-    written = (found.esm_class, found.octets, found.parameters)
-    meant = (wanted.esm_class, wanted.octets, wanted.parameters)
-    if written != meant and (field := _of_another_form(found, wanted)):
+    as_sealed = (
+        found.octets == wanted.octets and found.esm_class == wanted.esm_class and found.parameters == wanted.parameters
+    )
+    if not as_sealed and (field := _of_another_form(found, wanted)):
         return field
     if found.coding != wanted.coding:
         return "coding"
@@ -106,8 +110,12 @@ def _of_message(found: DecodedPdu, wanted: ExpectedMessage) -> str:
         return "receipts"
     if found.validity != wanted.validity.encode("latin-1"):
         return "validity"
-    kind = (wanted.protocol_id, wanted.priority, wanted.service_type.encode("latin-1"))
-    return "" if (found.protocol_id, found.priority, found.service_type) == kind else "kind"
+    same_kind = (
+        found.protocol_id == wanted.protocol_id
+        and found.priority == wanted.priority
+        and found.service_type == wanted.service_type.encode("latin-1")
+    )
+    return "" if same_kind else "kind"
 
 
 def _of_another_form(found: DecodedPdu, wanted: ExpectedMessage) -> str:

@@ -128,16 +128,16 @@ def match(
     swap them; empty ones count for nothing, and where none is told, the id alone must name one message.
     """
     told = [address for address in addresses if address]
-    keys = [[key(identity, way) for way in ways] for identity in identities]
     expected = expected_ids(identities, ways)
     by_id = [each for each in candidates if each.key in expected]
     if not by_id:
         return MismatchReason.NO_MESSAGE
-    fitting = [each for each in by_id if any([is_number_of(each.recipient, to) for to in told])] if told else by_id
+    fitting = [each for each in by_id if any(is_number_of(each.recipient, to) for to in told)] if told else by_id
     if not fitting:
         return MismatchReason.OTHER_NUMBER
     # The parameter is the network's own word, and as it is written comes before what it could be read as.
-    for read in keys:
+    for identity in identities:
+        read = [key(identity, way) for way in ways]
         by_this = [each for each in fitting if each.key in read]
         if len({each.message for each in by_this}) == 1:
             taught = [way for way, found in zip(ways, read, strict=True) if found == by_this[0].key]
@@ -181,10 +181,8 @@ def readings(setting: Reading | None, habit: Habit) -> tuple[Reading, ...]:
 
 def learn(habit: Habit, found: Match | MismatchReason) -> Habit:
     """What is known after one more receipt. One that fits another number or several teaches nothing."""
-    if found is MismatchReason.NO_MESSAGE:
-        return structs.replace(habit, missed=habit.missed + 1)
-    if isinstance(found, MismatchReason):
-        return habit
+    if not isinstance(found, Match):
+        return structs.replace(habit, missed=habit.missed + 1) if found is MismatchReason.NO_MESSAGE else habit
     if found.taught is None:
         return structs.replace(habit, missed=0)
     same, decimal, hexadecimal = habit.same, habit.decimal, habit.hexadecimal

@@ -424,9 +424,9 @@ def _encode_bind(bind: Bind) -> bytes:
 def encode_body(body: Body) -> bytes:
     """Raises LocalProtocolError when a field does not fit."""
     try:
-        if isinstance(body, ShortMessage):
+        if type(body) is ShortMessage:  # not `isinstance`: that a struct is none of several kinds is slow to find out
             return _encode_short_message(body)
-        if isinstance(body, MessageResponse):
+        if type(body) is MessageResponse:
             return _encode_answer(body.message_id, body.tlvs)
         if isinstance(body, BindResponse):
             return _encode_answer(body.system_id, body.tlvs)

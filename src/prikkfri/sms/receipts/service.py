@@ -57,7 +57,9 @@ from prikkfri.sms.trail import Step
 from prikkfri.storage import Queries, Transaction
 
 BATCH = 200
-_CLAIMED = ReceiptState.SENDING
+_CLAIMED, _WAITS = ReceiptState.SENDING, ReceiptState.WAITING
+_DELIVERED, _EXPIRED = DeliveryState.DELIVERED, DeliveryState.EXPIRED
+_NO_MESSAGE = MismatchReason.NO_MESSAGE
 
 
 @dataclass
@@ -157,11 +159,17 @@ class Receipts:
         """Settles receipts that have come, or keeps them; returns those for which there is no room."""
         receipts = [as_kept(each, link, "", now) for each in told]
         await self._look_ahead(tx, settling, link, receipts)
-        return [
-            each
-            for each, receipt in zip(told, receipts, strict=True)
-            if not await self._take(tx, settling, receipt, now)
-        ]
+        refused = []
+        for each, receipt in zip(told, receipts, strict=True):
+            before: tuple[float, int] | None = None
+            why: MismatchReason | None = _NO_MESSAGE
+            if self._waiting.get(link) or settling.waiting.get(link):
+                before = await store.one_before(tx, link, receipt.next_hop_id)
+            if before is None:
+                why = await self._look(tx, settling, receipt, now, last=False)
+            if why is not None and not await self._wait(tx, settling, receipt, why, before, now):
+                refused.append(each)
+        return refused
 
     async def _look_ahead(
         self, tx: Transaction, settling: ReceiptResult, link: str, receipts: Sequence[NetworkReceipt]
@@ -174,17 +182,18 @@ class Receipts:
             if all(key in found for key in keys):
                 settling.known[keys] = [message for key in keys for message in found[key]]
 
-    async def _take(self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, now: float) -> bool:
-        """False when too many are kept already."""
+    async def _wait(
+        self,
+        tx: Transaction,
+        settling: ReceiptResult,
+        receipt: NetworkReceipt,
+        why: MismatchReason,
+        before: tuple[float, int] | None,
+        now: float,
+    ) -> bool:
+        """Keeps a receipt that fits nothing yet, with the one of its id that waits before it; False when too many are
+        kept already."""
         link = receipt.link
-        before = None
-        if self._waiting[link] or settling.waiting[link]:
-            before = await store.one_before(tx, link, receipt.next_hop_id)
-        why: MismatchReason | None = MismatchReason.NO_MESSAGE
-        if before is None:
-            why = await self._look(tx, settling, receipt, now, last=False)
-        if why is None:
-            return True
         if self._waiting[link] + self._held[link] + settling.waiting[link] + settling.held[link] >= self._kept_max:
             return False
         due_at, tries = before or (self._next_look(receipt, now), 1)
@@ -296,7 +305,7 @@ class Receipts:
         """
         link = receipt.link
         setting, habit = self._settings.get(link), settling.habits.get(link) or self.habit(link)
-        found: ReceiptMatch | MismatchReason = MismatchReason.NO_MESSAGE
+        found: ReceiptMatch | MismatchReason = _NO_MESSAGE
         # What has been learnt since it came goes before all that could be meant: of several it may leave one.
         learnt = readings(setting, habit)
         for ways in (learnt,) if setting or not last or learnt == ALL else (learnt, ALL):
@@ -308,7 +317,8 @@ class Receipts:
             found = find(receipt, known, ways)
             if isinstance(found, ReceiptMatch):
                 break
-        if receipt.reference != NO_REFERENCE and not is_named(receipt, found):
+        named = receipt.reference != NO_REFERENCE and is_named(receipt, found)
+        if receipt.reference != NO_REFERENCE and not named:
             await self._end(tx, settling, now)
             numbers, party = self._recipients(receipt), Party("link", link)
             doubtful = [each for number in numbers for each in await store.find_in_doubt(tx, str(party), number)]
@@ -325,20 +335,18 @@ class Receipts:
                 self._note(settling, receipt, ReceiptMatch(message, DeliveryState.IN_DOUBT, now, Match(message, None)))
                 return None
         if isinstance(found, ReceiptMatch):
-            if self._is_anothers(receipt, found):
+            if named:
+                self._echoing.add(link)
+            elif self._is_anothers(receipt):
                 return MismatchReason.OTHER_REFERENCE
             await self._fit(tx, settling, receipt, found, now)
             return None
         return found
 
-    def _is_anothers(self, receipt: NetworkReceipt, found: ReceiptMatch) -> bool:
-        """Whether a receipt that says no number fits by its id, and its reference says that it is about another."""
-        if receipt.reference == NO_REFERENCE:
-            return False
-        if is_named(receipt, found):
-            self._echoing.add(receipt.link)
-            return False
-        return receipt.link in self._echoing and not (receipt.source or receipt.destination)
+    def _is_anothers(self, receipt: NetworkReceipt) -> bool:
+        """Whether a receipt that fits by its id, and says no number, says by its reference that it is about another."""
+        has_reference, has_number = receipt.reference != NO_REFERENCE, receipt.source or receipt.destination
+        return has_reference and not has_number and receipt.link in self._echoing
 
     async def _fit(
         self, tx: Transaction, settling: ReceiptResult, receipt: NetworkReceipt, found: ReceiptMatch, now: float
@@ -378,7 +386,7 @@ class Receipts:
         if state is None:
             await store.add_unknown_state(tx, message, receipt.word, now=now)
             return
-        reason = "" if state is DeliveryState.DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
+        reason = "" if state is _DELIVERED else f"{outcomes.NETWORK}{receipt.error}"
         settling.to_end.append((message, state, reason))
         settling.origins.add(origin)
 
@@ -408,7 +416,7 @@ class Receipts:
                 continue
             told.add(ending.submission)
             state: DeliveryState | None = ending.state
-            if ending.parts > 1 or ending.receipt == ReceiptState.WAITING:
+            if ending.parts > 1 or ending.receipt == _WAITS:
                 self._shared.caught_up.discard(Party.parse(ending.origin))
             if ending.parts > 1:
                 state = await store.end_submission(tx, ending.submission, now=now)
@@ -419,7 +427,7 @@ class Receipts:
         partners = self._shared.partners
         dims = outcomes.dimensions(ending.origin, ending.target, ending.message_class, partners)
         for_account = Party.parse(ending.target).kind == "account"
-        missed = state is DeliveryState.EXPIRED and ending.target in self._shared.accounts_away()
+        missed = state is _EXPIRED and ending.target in self._shared.accounts_away()
         reason = outcomes.NOT_BOUND if missed else ending.reason
         self._shared.journal.record(
             tx,
@@ -495,7 +503,7 @@ class Receipts:
         """Counts what has ended, once that is stored, and wakes whoever waits for the receipts."""
         counters = self._shared.counters
         for ending in ended:
-            if ending.state is DeliveryState.DELIVERED:
+            if ending.state is _DELIVERED:
                 counters.delivered += 1
             else:
                 counters.failed += 1
