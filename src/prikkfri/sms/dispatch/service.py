@@ -265,8 +265,6 @@ class Dispatch:
             if not written:
                 break
             queue.popleft()
-            if party.kind == "link":
-                shared.traffic[party.name].wrote(message, shared.clock.monotonic())
         connection.flush()
         left = {message.id for message in aside}
         try:
