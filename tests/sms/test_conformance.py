@@ -81,7 +81,7 @@ def fitting(state: DeliveryState, sent_at: float = 0.0) -> ReceiptMatch:
 def test_answers_are_counted_with_how_long_they_took() -> None:
     traffic = Traffic()
     for number in range(3):
-        traffic.wrote(message(f"m{number}"), 10.0)
+        traffic.wrote([message(f"m{number}")], 10.0)
     answers = [PeerResponse(message("m0"), Status.OK, NOTHING), PeerResponse(message("m1"), Status.QUEUE_FULL, NOTHING)]
     traffic.note_events([*answers, PeerResponse(DUE, Status.OK, NOTHING)], 10.2)
     assert (traffic.taken, dict(traffic.refused), traffic.answered_late) == (1, {"smpp-14": 1}, 0)
@@ -96,8 +96,8 @@ def test_answers_are_counted_with_how_long_they_took() -> None:
 def test_what_a_session_leaves_unanswered_or_unreadable_is_counted_and_forgotten() -> None:
     traffic = Traffic()
     for number in range(3):
-        traffic.wrote(message(f"m{number}"), 10.0)
-    traffic.wrote(message("m0", attempts=2), 10.0)
+        traffic.wrote([message(f"m{number}")], 10.0)
+    traffic.wrote([message("m0", attempts=2)], 10.0)
     traffic.note_events(
         [UnreadableResponse(message("m0")), SessionEnd("cut", (message("m1"), DUE, message("m2"), None))], 11.0
     )

@@ -118,9 +118,9 @@ class Traffic:
     receipt_after: Spread = field(default_factory=Spread)
     """From the answer to the receipt, where they came in this order."""
 
-    def wrote(self, message: Message, now: float) -> None:
+    def wrote(self, messages: Iterable[Message], now: float) -> None:
         """`now`: monotonic, as below."""
-        self.on_wire[message.id, message.attempts] = now
+        self.on_wire.update(dict.fromkeys([(message.id, message.attempts) for message in messages], now))
 
     def note_events(self, events: Iterable[Event], now: float) -> None:
         for event in events:

@@ -164,7 +164,8 @@ def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContex
                 _doubt(intake, context, batch, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
     for request, message in told:
         _read_receipt(intake, request, message, batch)
-    _read_messages(intake, submitted, batch)
+    if submitted:
+        _read_messages(intake, submitted, batch)
     return intake
 
 
