@@ -149,7 +149,7 @@ def test_what_is_taken_on_and_what_is_refused_are_outcomes() -> None:
     ]
     assert {o.dimensions["class"] for o in intake.outcomes} == {"log-in-code"}
     assert intake.outcomes[0].dimensions["account"] == intake.outcomes[2].dimensions["account"] == "shop"
-    assert intake.outcomes[1].device == "+4790000001"
+    assert intake.outcomes[2].device == "+4790000001"
 
 
 def test_what_is_taken_on_was_asked_at_its_time_and_of_whoever_takes_it() -> None:
