@@ -24,7 +24,7 @@ from prikkfri.storage import Location, open_database
 
 HOUR_SECONDS = 3_600
 STEP_SECONDS = 30
-PARTNERS = {"handsets": "Fjordmobil"}
+PARTNERS = outcomes.Partners({"handsets": "Fjordmobil"})
 OFF_SHARE = 0.1
 """Of the phones, which are off all the time."""
 QUIET_FROM, LEFT_AT, UNBOUND_FROM = 2_400, 1_500, 900
@@ -69,14 +69,14 @@ class Habits:
         off = phone < OFF_SHARE * 300
         if off and phone % 2:
             return
-        dims = outcomes.dimensions(message.origin, message.target, message.message_class, PARTNERS)
+        dims = PARTNERS.dimensions(message.origin, message.target, message.message_class)
         state, reason = (DeliveryState.UNDELIVERABLE, "network-027") if off else (DeliveryState.DELIVERED, "")
         yield outcomes.settled(message.submission, message.recipient, state, reason, dims, now=at + 0.5)
 
     def _reply(self, at: float, *, bound: bool) -> Outcome:
         message = self._submitted(at, "link:handsets", "account:middag", "2010")
         if bound and self._lots.random() < 0.9:
-            dims = outcomes.dimensions(message.origin, message.target, message.message_class, PARTNERS)
+            dims = PARTNERS.dimensions(message.origin, message.target, message.message_class)
             return outcomes.settled(
                 message.submission, "2010", DeliveryState.DELIVERED, "", dims, for_account=True, now=at
             )

@@ -13,7 +13,7 @@ from prikkfri.sms.messages import Message
 from prikkfri.sms.routing import Party
 
 NOW = 1_700_000_000.0
-PARTNERS = {"nord": "Fjordmobil", "syd": "Sydtel"}
+PARTNERS = outcomes.Partners({"nord": "Fjordmobil", "syd": "Sydtel"})
 OUT = {"link": "nord", "partner": "Fjordmobil", "direction": "out"}
 IN = {"link": "syd", "partner": "Sydtel", "direction": "in"}
 MESSAGE = Message("id-2", "id", 2, 3, "account:shop", "link:nord", "log-in-code", "Shop", "4790000001", b"x", 1,
@@ -31,7 +31,7 @@ MESSAGE = Message("id-2", "id", 2, 3, "account:shop", "link:nord", "log-in-code"
     ],
 )
 def test_an_outcome_says_whose_message_went_which_way(origin: str, target: str, found: dict[str, str]) -> None:
-    assert outcomes.dimensions(origin, target, "ordinary", PARTNERS) == {"class": "ordinary", **found}
+    assert PARTNERS.dimensions(origin, target, "ordinary") == {"class": "ordinary", **found}
 
 
 def said(outcome: Outcome) -> tuple[object, ...]:

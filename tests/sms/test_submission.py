@@ -30,7 +30,7 @@ SHOP, NORD, SOR = Party("account", "shop"), Party("link", "nord"), Party("link",
 HELD = Party("held", "sor")
 ROUTES = Routes({"2010": SHOP}, {"47": (NORD.name,), "46": (SOR.name,)}, 2, {SOR.name})
 RULES = Rules(SHOP, ROUTES)
-NORWEGIAN = replace(RULES, numbering=Numbering("NO"))
+NORWEGIAN = structs.replace(RULES, numbering=Numbering("NO"))
 HOUR = 3_600.0
 SUBMIT = ShortMessage(source="Shop", destination="4790000001", octets=b"hei")
 
@@ -146,17 +146,17 @@ def test_what_cannot_be_done_is_refused_with_a_status_and_a_reason(
 
 
 def test_a_full_queue_refuses_those_for_it_and_no_others() -> None:
-    full = replace(RULES, full=frozenset({NORD}))
+    full = structs.replace(RULES, full=frozenset({NORD}))
     assert decided(full) == Refusal(Status.QUEUE_FULL, "queue-full")
     assert accepted(full, destination="2010").target == SHOP
     assert accepted(full, destination="4690000001").target == HELD
     # What waits in a queue counts where it waits: with the link that is stopped, or with the one that stands in.
-    assert decided(replace(RULES, full=frozenset({HELD})), destination="4690000001").status == Status.QUEUE_FULL
-    assert accepted(replace(RULES, full=frozenset({SOR})), destination="4690000001").target == HELD
+    assert decided(structs.replace(RULES, full=frozenset({HELD})), destination="4690000001").status == Status.QUEUE_FULL
+    assert accepted(structs.replace(RULES, full=frozenset({SOR})), destination="4690000001").target == HELD
 
 
 def test_a_party_may_be_held_to_its_own_names_however_they_are_written() -> None:
-    rules = replace(RULES, senders=("Shop", "4790000009"))
+    rules = structs.replace(RULES, senders=("Shop", "4790000009"))
     assert accepted(rules).sender.text == "Shop"
     assert accepted(rules, source="+4790000009").sender.text == "4790000009"
     for source in ("Bank", "shop", "4790000008", "2010"):
@@ -176,7 +176,7 @@ def test_a_party_may_be_held_to_its_own_names_however_they_are_written() -> None
     ],
 )
 def test_a_number_takes_the_way_that_its_type_says(destination: str, ton: int, target: Party, recipient: str) -> None:
-    rules = replace(NORWEGIAN, routes=replace(ROUTES, short_codes={"2010": SHOP, "02010": SHOP}))
+    rules = structs.replace(NORWEGIAN, routes=replace(ROUTES, short_codes={"2010": SHOP, "02010": SHOP}))
     found = accepted(rules, destination=destination, destination_ton=ton)
     assert (found.target, found.recipient.text) == (target, recipient)
     assert found.recipient.ton == (1 if len(recipient) > 6 else 3)
@@ -200,12 +200,12 @@ def test_a_number_that_is_not_what_it_says_is_refused_by_its_status(
 
 
 def test_whom_an_account_may_send_from_is_read_as_its_messages_are() -> None:
-    rules = replace(NORWEGIAN, senders=("46789012", "02010", "Shop"))
+    rules = structs.replace(NORWEGIAN, senders=("46789012", "02010", "Shop"))
     for source, ton in (("46789012", 0), ("46789012", 2), ("4746789012", 1), ("+4746789012", 0)):
         assert accepted(rules, source=source, source_ton=ton).sender.text == "4746789012"
     assert accepted(rules, source="02010").sender.text == "4702010"
     assert accepted(rules, source="02010", source_ton=3).sender.text == "4702010"
-    ours = replace(rules, routes=replace(ROUTES, short_codes={"02010": SHOP}))
+    ours = structs.replace(rules, routes=replace(ROUTES, short_codes={"02010": SHOP}))
     assert accepted(ours, source="02010").sender == ("02010", 3, 0)
     assert decided(rules, source="46789012", source_ton=1) == Refusal(Status.INVALID_SOURCE, "bad-sender")
 
@@ -243,7 +243,7 @@ def test_a_message_is_due_when_it_asks_and_lives_no_longer_than_we_allow(
 
 
 def test_how_long_a_message_may_live_is_set() -> None:
-    rules = replace(RULES, validity_seconds_max=60.0)
+    rules = structs.replace(RULES, validity_seconds_max=60.0)
     assert accepted(rules).expires_at == NOW + 60
     assert accepted(rules, validity="000000010000000R").expires_at == NOW + 60
     assert accepted(rules, validity="000000000059000R").expires_at == NOW + 59
@@ -288,7 +288,7 @@ def test_what_we_do_not_do_is_refused_to_an_account_and_means_nothing_from_a_net
 ) -> None:
     assert decided(**fields) == Refusal(Status(status), reason)
     if "destination" not in fields:  # of a deliver_sm these fields say nothing (4.6.1)
-        assert isinstance(decided(replace(RULES, party=NORD), **fields), AcceptedSubmission)
+        assert isinstance(decided(structs.replace(RULES, party=NORD), **fields), AcceptedSubmission)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_parameters_that_are_ours_to_set_are_not_passed_on_from_a_sender(tag: in
 
 
 def test_octets_under_data_coding_1_are_gsm_where_the_account_says_so() -> None:
-    rules = replace(RULES, ascii_is_gsm=True)
+    rules = structs.replace(RULES, ascii_is_gsm=True)
     assert [envelope(rules, data_coding=coding).data_coding for coding in (0, 1, 3, 4, 8)] == [0, 0, 3, 4, 8]
     assert [envelope(data_coding=coding).data_coding for coding in (0, 1, 3, 4, 8)] == [0, 1, 3, 4, 8]
     # 160 septets fit one message, 140 octets do; what the coding is decides before it is counted.
@@ -479,7 +479,7 @@ def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None
     nonces = [b"a" * 12, b"b" * 12]
     first, second = sealed_messages(
         found,
-        replace(RULES, message_class="log-in-code"),
+        structs.replace(RULES, message_class="log-in-code"),
         identity="id",
         sealer=sealer,
         nonces=nonces,
@@ -518,11 +518,11 @@ def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None
 def test_what_may_not_live_long_ends_ten_minutes_after_it_was_due_or_when_its_sender_says(
     schedule: str, validity: str, lives: float
 ) -> None:
-    found = accepted(replace(RULES, life_seconds_max=600.0), schedule=schedule, validity=validity)
+    found = accepted(structs.replace(RULES, life_seconds_max=600.0), schedule=schedule, validity=validity)
     assert found.expires_at == NOW + lives
 
 
 def test_what_may_not_live_long_and_is_due_after_its_time_is_refused() -> None:
-    rules = replace(RULES, life_seconds_max=600.0)
+    rules = structs.replace(RULES, life_seconds_max=600.0)
     refused = decided(rules, schedule="000000010000000R", validity="000000010000000R")
     assert refused == Refusal(Status.INVALID_VALIDITY, "expires-before-due")

@@ -81,7 +81,7 @@ def test_what_a_partner_hands_in_leaves_by_the_next_link_and_never_by_its_own() 
     rules = Rules(Party("link", "syd"), Routes.of(replace(SETTINGS, links=links)))
     message = structs.replace(TEXT, destination=SYD_S)
     for party, target in ((Party("link", "syd"), "hub"), (Party("account", "shop"), "syd")):
-        found = decide(message, replace(rules, party=party), reference=lambda *_: 0, now=NOW)
+        found = decide(message, structs.replace(rules, party=party), reference=lambda *_: 0, now=NOW)
         assert isinstance(found, AcceptedSubmission) and found.target == Party("link", target)
 
 

@@ -26,6 +26,7 @@ VALIDITY_SECONDS_MIN = 1.0
 STATUS = "smpp-"
 """Before the status of a refusal, where it is the reason of something."""
 _SUBMIT, _DELIVER = Command.SUBMIT_SM, Command.DELIVER_SM
+_STATES = {int(state): state for state in MessageState}
 RECONNECT_SECONDS = 0.25
 RECONNECT_SECONDS_MAX = 30.0
 
@@ -155,7 +156,7 @@ def receipt_body(
 
     Raises Misdirected. `encode` is not trusted.
     """
-    told = Receipt(due.id, MessageState(due.state))
+    told = Receipt(due.id, _STATES[due.state])
     sender = read_sender(due.sender) or Address(due.sender, 0, 0)
     recipient = read_sender(due.recipient) or Address(due.recipient, 0, 0)
     reference = None if due.user_reference is None else due.user_reference.to_bytes(2)

@@ -1,7 +1,6 @@
 """What a batch of a party's events comes to, before anything of it is stored or answered."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import compress
 
@@ -57,8 +56,7 @@ class ReceiptDelivery(msgspec.Struct, frozen=True, gc=False):
     """The user_message_reference, where the network gives it back."""
 
 
-@dataclass(frozen=True)
-class BatchContext:
+class BatchContext(msgspec.Struct, frozen=True):
     """What reading a batch needs beside the events."""
 
     rules: Rules
@@ -67,58 +65,56 @@ class BatchContext:
     entropy: Callable[[int], bytes]
     """So many random octets."""
     now: float
-    unbound: Collection[str] = ()
-    """The parties, as text, that nobody takes messages for just now."""
-    references: References = field(default_factory=References)
-    part_references: PartReferences = field(default_factory=PartReferences)
-    turns: Turns = field(default_factory=Turns)
-    order: Order = field(default_factory=Order)
+    is_away: Callable[[str], bool]
+    """Whether a party, as text, is an account for which nobody takes messages just now."""
+    references: References = msgspec.field(default_factory=References)
+    part_references: PartReferences = msgspec.field(default_factory=PartReferences)
+    turns: Turns = msgspec.field(default_factory=Turns)
+    order: Order = msgspec.field(default_factory=Order)
     listening: ComplaintRules = NOTHING_HEARD
     """What of that which networks hand in hints at misdelivery."""
-    refusals: Mapping[int, RefusalKind] = field(default_factory=lambda: REFUSALS)
+    refusals: Mapping[int, RefusalKind] = msgspec.field(default_factory=lambda: REFUSALS)
     """What the party's statuses mean."""
 
 
-@dataclass(kw_only=True)
-class HeardResponses:
+class HeardResponses(msgspec.Struct, kw_only=True):
     """What a party's answers come to."""
 
-    sent: list[tuple[str, str]] = field(default_factory=list)
+    sent: list[tuple[str, str]] = []
     """(message id, the id that the next hop gave it)."""
-    put_off: list[tuple[str, Retry]] = field(default_factory=list)
-    ended: list[tuple[str, DeliveryState, str]] = field(default_factory=list)
+    put_off: list[tuple[str, Retry]] = []
+    ended: list[tuple[str, DeliveryState, str]] = []
 
 
-@dataclass
 class BatchResult(HeardResponses):
     bucket: TokenBucket
-    messages: list[Message] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    answers: list[tuple[Request, Status, Body]] = field(default_factory=list)
+    messages: list[Message] = []
+    outcomes: list[Outcome] = []
+    answers: list[tuple[Request, Status, Body]] = []
     """To be given when all else here is stored."""
-    told: list[ReceiptDelivery] = field(default_factory=list)
-    late: HeardResponses = field(default_factory=HeardResponses)
+    told: list[ReceiptDelivery] = []
+    late: HeardResponses = msgspec.field(default_factory=HeardResponses)
     """The same of answers that came when nobody waited for them any more."""
-    late_claims: dict[str, float] = field(default_factory=dict)
+    late_claims: dict[str, float] = {}
     """By message when that had been claimed of which such an answer speaks."""
-    in_doubt: list[str] = field(default_factory=list)
-    ended_session: list[str] = field(default_factory=list)
+    in_doubt: list[str] = []
+    ended_session: list[str] = []
     """Of those in doubt the one by which the peer may have ended the session: it is the first without an answer."""
-    receipts_given: list[str] = field(default_factory=list)
-    receipts_put_off: list[str] = field(default_factory=list)
-    events: list[tuple[str, Step]] = field(default_factory=list)
+    receipts_given: list[str] = []
+    receipts_put_off: list[str] = []
+    events: list[tuple[str, Step]] = []
     refused: int = 0
-    turned_back: list[str] = field(default_factory=list)
+    turned_back: list[str] = []
     """Why, of each message of a network that is not sent on: the reasons of `transit`."""
     taken: int = 0
     """How many of ours the party took: messages and receipts."""
     throttled: bool = False
     """The party asked us to slow down."""
-    receipts: list[Receipt] = field(default_factory=list)
+    receipts: list[Receipt] = []
     """All that came, those of messages still on their way too."""
     receipts_unnamed: int = 0
     """Of which message they tell nobody can say."""
-    heard: BatchHints = field(default_factory=BatchHints)
+    heard: BatchHints = msgspec.field(default_factory=BatchHints)
     """What hints at misdelivery."""
     unbind: Request | None = None
     over: SessionEnd | None = None
@@ -194,7 +190,7 @@ def hand_in(intake: BatchResult, messages: Sequence[ShortMessage], batch: BatchC
     first: dict[str, Message] = {}
     for decision, identity, each in zip(decisions, identities, chance, strict=True):
         if not isinstance(decision, Refusal):
-            nonces = [each[ID_ENTROPY_OCTETS:], *(batch.entropy(NONCE_OCTETS) for _ in decision.envelopes[1:])]
+            nonces = [each[ID_ENTROPY_OCTETS:], *[batch.entropy(NONCE_OCTETS) for _ in decision.envelopes[1:]]]
             stored = sealed_messages(
                 decision, rules, identity=identity, sealer=batch.sealer, nonces=nonces, order=batch.order, now=now
             )
@@ -206,7 +202,7 @@ def hand_in(intake: BatchResult, messages: Sequence[ShortMessage], batch: BatchC
             outcomes.submitted(rules.party, rules.message_class, batch.partners, reason=reason, now=now)
         )
     for message in first.values():
-        bound = message.target not in batch.unbound
+        bound = not batch.is_away(message.target)
         intake.outcomes.append(outcomes.asked(message, batch.partners, now=now, bound=bound))
     refusals = [decision for decision in decisions if isinstance(decision, Refusal)]
     intake.refused += len(refusals)

@@ -26,8 +26,6 @@ RECEIPTS = "receipts"
 ACCOUNT = "account"
 """The layer of what is an account's own matter: it takes its messages, or nobody is there to take them."""
 NOT_BOUND = "account-not-bound"
-Partners = Mapping[str, str]
-"""The partner that each link leads to."""
 NETWORK = "network-"
 """Before the error that a network gives for a message that did not arrive."""
 _DELIVERED, _EXPIRED, _QUARANTINED = DeliveryState.DELIVERED, DeliveryState.EXPIRED, DeliveryState.QUARANTINED
@@ -50,32 +48,34 @@ def counted_reason(reason: str) -> str:
     return reason
 
 
-def dimensions(origin: str, target: str, message_class: str, partners: Partners) -> Mapping[str, str]:
-    """`direction` is seen from the house: `out` over a link, `in` from one."""
-    given, taken = Party.parse(origin), Party.parse(target)
-    return _dimensions(given, taken, message_class, partners.get(given.name, ""), partners.get(taken.name, ""))
+class Partners:
+    """The partner that each link leads to, and the dimensions of the ways: they are few, and each message has them
+    several times."""
 
+    def __init__(self, by_link: Mapping[str, str]) -> None:
+        self._by_link = by_link
+        self._known: dict[tuple[str, str, str], Mapping[str, str]] = {}
 
-@lru_cache(maxsize=1_024)  # they are few, and each message has them several times
-def _dimensions(given: Party, taken: Party, message_class: str, from_whom: str, to_whom: str) -> Mapping[str, str]:
-    found = {"class": message_class}
-    for party, partner, direction in ((given, from_whom, "in"), (taken, to_whom, "out")):
-        if party.kind in ("link", "held"):
-            found["link"], found["partner"], found["direction"] = party.name, partner, direction
-        else:
-            found["account"] = party.name
-    return found
+    def dimensions(self, origin: str, target: str, message_class: str) -> Mapping[str, str]:
+        """`direction` is seen from the house: `out` over a link, `in` from one."""
+        way = (origin, target, message_class)
+        return self._known.get(way) or self._known.setdefault(way, self._of_way(*way))
 
+    def _of_way(self, origin: str, target: str, message_class: str) -> Mapping[str, str]:
+        found = {"class": message_class}
+        for party, direction in ((Party.parse(origin), "in"), (Party.parse(target), "out")):
+            found |= self.way(party.name, direction) if party.kind in ("link", "held") else {"account": party.name}
+        return found
 
-def _way(link: str, partners: Partners, direction: str) -> dict[str, str]:
-    return {"link": link, "partner": partners.get(link, ""), "direction": direction}
+    def way(self, link: str, direction: str) -> dict[str, str]:
+        return {"link": link, "partner": self._by_link.get(link, ""), "direction": direction}
 
 
 def submitted(origin: Party, message_class: str, partners: Partners, *, reason: str, now: float) -> Outcome:
     """`reason` empty: the message was taken on."""
     found = {"class": message_class, origin.kind: origin.name}
     if origin.kind == "link":
-        found |= _way(origin.name, partners, "in")
+        found |= partners.way(origin.name, "in")
     verdict: Verdict = "broken" if reason else "kept"
     return Outcome(
         time=now,
@@ -104,7 +104,7 @@ def asked(message: Message, partners: Partners, *, now: float | None = None, bou
         reason=("route-stopped" if held else "") if bound else NOT_BOUND,
         device=device(message.recipient),
         promise=message.submission,
-        dimensions=dimensions(message.origin, message.target, message.message_class, partners),
+        dimensions=partners.dimensions(message.origin, message.target, message.message_class),
     )
 
 
@@ -122,7 +122,7 @@ def handed_over(message: Message, partners: Partners, *, reason: str = "") -> Ou
         reason=reason,
         device=device(message.recipient),
         promise=message.submission,
-        dimensions=dimensions(message.origin, message.target, message.message_class, partners),
+        dimensions=partners.dimensions(message.origin, message.target, message.message_class),
     )
 
 
@@ -160,6 +160,7 @@ def settled(
     )
 
 
+@lru_cache(maxsize=4_096)  # each message has it several times
 def device(recipient: str) -> str:
     """A phone is known by its number (E.164 with `+`) until somebody tells whose it was; others have no device."""
     return f"+{recipient}" if is_number(recipient) else ""
@@ -188,7 +189,7 @@ def canary(judged: verdicts.JudgedCanary, partners: Partners, *, trusted: bool, 
             verdict="broken" if reason else "kept",
             reason=reason,
             promise=judged.canary.message,
-            dimensions={} if unlinked and step == "canary" else _way(judged.canary.link, partners, "out"),
+            dimensions={} if unlinked and step == "canary" else partners.way(judged.canary.link, "out"),
         )
         for service, step, reason in told
     ]
@@ -207,7 +208,7 @@ def condemned(link: str, partners: Partners, *, earliest: float, likeliest: floa
             layer="link",
             verdict="broken",
             reason=reason,
-            dimensions=_way(link, partners, "out"),
+            dimensions=partners.way(link, "out"),
         )
         for time, reason in ((earliest, "misdelivery-not-excluded"), (likeliest, "misdelivery"))
     ]
@@ -222,7 +223,7 @@ def complained(link: str, partners: Partners, *, who: str, now: float) -> Outcom
         layer="sms-centre",
         verdict="kept",
         reason="misdelivery",
-        dimensions={**_way(link, partners, "out"), "by": who},
+        dimensions={**partners.way(link, "out"), "by": who},
     )
 
 
@@ -235,7 +236,7 @@ def switched(link: str, state: str, partners: Partners, *, who: str, reason: str
         layer="sms-centre",
         verdict="kept",
         reason=reason,
-        dimensions={**_way(link, partners, "out"), "by": who},
+        dimensions={**partners.way(link, "out"), "by": who},
     )
 
 

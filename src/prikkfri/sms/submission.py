@@ -71,8 +71,7 @@ class TokenBucket(msgspec.Struct, frozen=True, gc=False):
         return max((1.0 - self.tokens) / rate - (now - self.at), 0.0) if rate > 0 else 3_600.0
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What holds for the party that hands in."""
 
     party: Party
@@ -224,7 +223,7 @@ def _envelopes(
         message.protocol_id,
         message.priority,
         message.service_type,
-        tuple(tlv for tlv in message.tlvs if tlv[0] not in dropped),
+        tuple(tlv for tlv in message.tlvs if tlv[0] not in dropped) if message.tlvs else (),
     )
     has_header = message.esm_class & concatenation.ESM_CLASS_HEADER
     is_one = part is not None or has_header or concatenation.fits_one(octets, message.data_coding)

@@ -171,7 +171,7 @@ class _Making:
         self._evening = evening
         self._lots = random.Random(f"world {evening.seed}")
         self._count = 0
-        self._partners = {f"link-{n}": f"partner-{n}" for n in range(evening.partners)}
+        self._partners = sms.Partners({f"link-{n}": f"partner-{n}" for n in range(evening.partners)})
         off = random.Random(f"phones {evening.seed}")
         self._off = {n: off.random() < 0.5 for n in range(evening.phones) if off.random() < evening.phones_off}
         """Phones that are off, and whether their network says so."""
@@ -407,7 +407,7 @@ class _Making:
             return
         self._write("sms", sms.asked(message, self._partners))
         self._write("sms", sms.handed_over(structs.replace(message, attempted_at=at + 0.1), self._partners))
-        dims = sms.dimensions(message.origin, message.target, message_class, self._partners)
+        dims = self._partners.dimensions(message.origin, message.target, message_class)
         place = _place((("service", "messages"), ("step", "deliver"), ("layer", "link"), *sorted(dims.items())))
         attempt = self._attempt(at, place)
         got: float | None = None
@@ -433,7 +433,7 @@ class _Making:
         message = self._submitted(at, "link:link-0", "account:account-0", "2010", "ordinary")
         bound = not self._evening.unbound_from or at < self._evening.begins + self._evening.unbound_from
         if bound and self._lots.random() < 0.9:
-            dims = sms.dimensions(message.origin, message.target, "ordinary", self._partners)
+            dims = self._partners.dimensions(message.origin, message.target, "ordinary")
             state = DeliveryState.DELIVERED
             told = sms.settled(message.submission, "2010", state, "", dims, for_account=True, now=at)
         else:

@@ -114,7 +114,7 @@ class Housekeeping:
     async def _find_full(self) -> None:
         limit = self._shared.settings.waiting_max
         parties = [
-            *(Party(kind, name) for name in self._shared.partners for kind in ("link", "held")),
+            *(Party(kind, name) for name in self._shared.traffic for kind in ("link", "held")),
             *(Party("account", name) for name in self._shared.accounts),
         ]
 

@@ -424,10 +424,9 @@ class Receipts:
                 self._record_settled(tx, ending, state, now)
 
     def _record_settled(self, tx: Transaction, ending: Ending, state: DeliveryState, now: float) -> None:
-        partners = self._shared.partners
-        dims = outcomes.dimensions(ending.origin, ending.target, ending.message_class, partners)
+        dims = self._shared.partners.dimensions(ending.origin, ending.target, ending.message_class)
         for_account = Party.parse(ending.target).kind == "account"
-        missed = state is _EXPIRED and ending.target in self._shared.accounts_away()
+        missed = state is _EXPIRED and self._shared.is_away(ending.target)
         reason = outcomes.NOT_BOUND if missed else ending.reason
         self._shared.journal.record(
             tx,

@@ -19,6 +19,7 @@ from prikkfri.storage import Transaction
 
 BATCH_EVENTS_MAX = 500
 LEFT_WAITING_MAX = 5_000
+_OK = Status.OK
 _ANSWERS = frozenset({PeerResponse, UnreadableResponse})
 
 
@@ -43,7 +44,7 @@ class Sessions:
             await self._dispatch.leave(connection, party)
             bound.left(party)
             self._shared.came_back(party)
-        if not bound.leaving and str(party) in self._shared.accounts_away():
+        if not bound.leaving and self._shared.is_away(str(party)):
             await self.tell_left_waiting([party])
 
     async def tell_left_waiting(self, parties: Iterable[Party]) -> None:
@@ -109,7 +110,7 @@ class Sessions:
         for request, status, body in intake.answers:
             connection.session.answer(request, status, body)
         for told in intake.told:
-            status = Status.TEMPORARY_APPLICATION_ERROR if told in refused else Status.OK
+            status = Status.TEMPORARY_APPLICATION_ERROR if told in refused else _OK
             connection.session.answer(told.request, status, MessageResponse())
         if intake.unbind is not None:
             connection.session.answer(intake.unbind, Status.OK)

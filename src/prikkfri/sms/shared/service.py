@@ -19,6 +19,7 @@ from prikkfri.sms.delivery import REFUSALS, VALIDITY_SECONDS_MIN, refusals_of
 from prikkfri.sms.intake import BatchContext
 from prikkfri.sms.loops import Turns
 from prikkfri.sms.messages import DueReceipt
+from prikkfri.sms.outcomes import Partners
 from prikkfri.sms.pace import Pace
 from prikkfri.sms.pairs import Pairs
 from prikkfri.sms.routing import Party, RouteOutage, Routes, numbering_of, sources
@@ -189,7 +190,7 @@ class CentreState:
 
     def __post_init__(self) -> None:
         self.accounts: dict[str, Account] = {account.system_id: account for account in self.settings.accounts}
-        self.partners = {link.name: link.partner for link in self.settings.links}
+        self.partners = Partners({link.name: link.partner for link in self.settings.links})
         self.routes = Routes.of(self.settings)
         """What is taken on goes by these."""
         self.wanted = self.routes
@@ -240,17 +241,17 @@ class CentreState:
             and self.bound.takes_messages(party)
         )
 
-    def accounts_away(self) -> frozenset[str]:
-        """The accounts, as parties, for which nobody is bound who takes messages."""
-        parties = [Party("account", name) for name in self.accounts]
-        return frozenset(str(party) for party in parties if not self.bound.takes_messages(party))
+    def is_away(self, target: str) -> bool:
+        """Whether a party is an account for which nobody is bound who takes messages."""
+        party = Party.parse(target)
+        return party.kind == "account" and party.name in self.accounts and not self.bound.takes_messages(party)
 
     def bucket(self, party: Party) -> TokenBucket:
         rate = self.rules(party).throughput_per_second_max
         return self.buckets.get(party) or TokenBucket(rate, self.clock.now())
 
     def batch_context(self, party: Party) -> BatchContext:
-        return self._batch_context(self.rules(party), self.accounts_away())
+        return self._batch_context(self.rules(party))
 
     def canary_batch_context(self, link: str, validity_seconds: float) -> BatchContext:
         """Over its link alone, stopped or not."""
@@ -258,7 +259,7 @@ class CentreState:
         validity = max(validity_seconds, 2 * VALIDITY_SECONDS_MIN)  # with less it might not leave at all
         return self._batch_context(Rules(party, routes, message_class="canary", validity_seconds_max=validity))
 
-    def _batch_context(self, rules: Rules, away: frozenset[str] = frozenset()) -> BatchContext:
+    def _batch_context(self, rules: Rules) -> BatchContext:
         refusals = self._refusals.get(rules.party, REFUSALS)
         now = self.clock.now()
         return BatchContext(
@@ -267,7 +268,7 @@ class CentreState:
             self.partners,
             self.entropy,
             now,
-            away,
+            self.is_away,
             references=self.references,
             part_references=self.part_references,
             turns=self.turns,

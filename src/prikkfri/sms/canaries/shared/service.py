@@ -13,6 +13,7 @@ from prikkfri.sms.canaries.absences import NEVER_AWAY, Absences
 from prikkfri.sms.canaries.phones import phones_by_link
 from prikkfri.sms.canaries.verdicts import Verdict
 from prikkfri.sms.conformance import NO_SIGNS, Signs
+from prikkfri.sms.outcomes import Partners
 from prikkfri.sms.service import SmsCentre
 from prikkfri.sms.timing import Timing
 from prikkfri.sms.trust.evidence import Hint
@@ -65,7 +66,7 @@ class CanaryState:
 
     def __post_init__(self) -> None:
         self.links = {link.name: link for link in self.settings.links}
-        self.partners = {link.name: link.partner for link in self.settings.links}
+        self.partners = Partners({link.name: link.partner for link in self.settings.links})
         self.phones = phones_by_link(self.settings)
         settings = self.settings
         self.settling_seconds = settling_seconds(settings.canary_grace_seconds, settings.canary_receipted_seconds)
