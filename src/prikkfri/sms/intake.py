@@ -224,7 +224,8 @@ def _decide(
             decisions.append(Refusal(Status.THROTTLED, "throttled"))
         else:
             intake.bucket = left
-            decisions.append(decide(message, rules, reference=partial(_reference, batch, each[0]), now=now))
+            reference = partial(_reference, batch, each[0])
+            decisions.append(decide(message, rules, reference=reference, now=now))
     if rules.party.kind == "link":
         return [_once_more(decision, message, batch) for decision, message in zip(decisions, messages, strict=True)]
     return decisions
