@@ -442,20 +442,36 @@ def test_where_each_number_is_waited_for_the_longest_wait_is_given_up() -> None:
 
 
 def test_what_is_looked_at_is_what_is_written_and_what_is_refused_leaves_nothing() -> None:
-    esme, _ = bound(limits=Limits(window=1))
-    looked: list[tuple[bytes, int]] = []
+    esme, _ = bound(limits=Limits(window=3))
+    looked: list[tuple[int, bytes, int]] = []
 
-    def refuses(pdu: bytes, sequence: int) -> None:
-        raise ValueError(sequence)
+    def refuses_the_second(number: int, pdu: bytes, sequence: int) -> str:
+        looked.append((number, pdu, sequence))
+        return "text" if number == 1 else ""
+
+    contexts = ["first", "second", "third"]
+    assert esme.ask_all(Command.SUBMIT_SM, [MESSAGE] * 3, contexts, 0.0, check=refuses_the_second) == ["", "text", ""]
+    assert [number for number, _, _ in looked] == [0, 1, 2] and esme.window_room == 1
+    assert esme.outgoing() == looked[0][1] + looked[2][1] and type(looked[0][1]) is bytes
+    for (number, _, sequence), answered in zip(looked, [True, False, True], strict=True):
+        answer = encode(Pdu(4 | RESPONSE, 0, sequence, MessageResponse("x")))
+        told = [PeerResponse(contexts[number], 0, MessageResponse("x"))] if answered else []
+        assert esme.receive(answer, 0.0) == told
+
+
+def test_where_looking_fails_or_there_is_no_room_for_all_nothing_is_written() -> None:
+    esme, _ = bound(limits=Limits(window=2, sequence_max=2))
+
+    def fails(number: int, pdu: bytes, sequence: int) -> str:
+        raise ValueError(number)
 
     with pytest.raises(ValueError):
-        esme.ask(Command.SUBMIT_SM, MESSAGE, "refused", 0.0, check=refuses)
-    assert esme.outgoing() == b"" and esme.window_room == 1
-    esme.ask(Command.SUBMIT_SM, MESSAGE, "mine", 0.0, check=lambda pdu, sequence: looked.append((pdu, sequence)))
-    [(pdu, sequence)] = looked
-    assert esme.outgoing() == pdu and type(pdu) is bytes
-    answer = encode(Pdu(4 | RESPONSE, 0, sequence, MessageResponse("x")))
-    assert esme.receive(answer, 0.0) == [PeerResponse("mine", 0, MessageResponse("x"))]
+        esme.ask_all(Command.SUBMIT_SM, [MESSAGE] * 2, ["mine", "other"], 0.0, check=fails)
+    with pytest.raises(LocalProtocolError, match="the window is full"):
+        esme.ask_all(Command.SUBMIT_SM, [MESSAGE] * 3, [1, 2, 3], 0.0)
+    assert (esme.outgoing(), esme.window_room) == (b"", 2)
+    assert esme.ask_all(Command.SUBMIT_SM, [MESSAGE] * 2, [1, 2], 0.0) == ["", ""]
+    assert (len(esme.outgoing()), esme.window_room) == (2 * (16 + len(MESSAGE)), 0)
 
 
 def test_the_longest_pdu_is_heard_and_one_octet_more_is_not() -> None:

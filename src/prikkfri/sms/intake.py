@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import compress
 
 import msgspec
 
@@ -33,6 +34,8 @@ from prikkfri.sms.transit import LOOP, STATUSES
 from prikkfri.sms.trust.wrong_numbers import NOTHING_HEARD, BatchHints, ComplaintRules, note_hints
 
 ID_ENTROPY_OCTETS = 5
+_DRAWN_OCTETS = ID_ENTROPY_OCTETS + NONCE_OCTETS
+"""Of chance, for each message: its id's, then the nonce of its first envelope."""
 ENDED_TWICE = "ended-its-session-twice"
 
 
@@ -125,11 +128,15 @@ class BatchResult(HeardResponses):
 
 def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContext) -> BatchResult:
     intake = BatchResult(bucket)
+    submitted: list[tuple[Request, ShortMessage]] = []
+    told: list[tuple[Request, ShortMessage]] = []
     for event in events:
         if type(event) is Request:  # not `isinstance`: that a struct is none of several kinds is slow to find out
             body = event.body
             if isinstance(body, ShortMessage):
-                _read_message(intake, event, high_octet_first(body, little=batch.rules.ucs2_little), batch)
+                message = high_octet_first(body, little=batch.rules.ucs2_little)
+                is_told = event.command in _TOLD_BY and is_receipt(message)
+                (told if is_told else submitted).append((event, message))
             elif event.command == Command.UNBIND:
                 intake.unbind = event
             else:  # a bind when bound; the session lets none through
@@ -151,59 +158,77 @@ def read_events(events: Sequence[Event], bucket: TokenBucket, batch: BatchContex
             intake.over, reason = event, event.reason
             for number, context in enumerate(event.in_doubt):
                 _doubt(intake, context, batch, reason, ended_it=number == 0 and reason in (LOST, OUT_OF_BOUNDS))
+    for request, message in told:
+        _read_receipt(intake, request, message, batch)
+    if submitted:
+        _read_messages(intake, submitted, batch)
     return intake
 
 
-def _read_message(intake: BatchResult, request: Request, message: ShortMessage, batch: BatchContext) -> None:
-    if request.command in _TOLD_BY and is_receipt(message):
-        _read_receipt(intake, request, message, batch)
-        return
-    if batch.rules.party.kind == "link" and note_hints(intake.heard, message, batch.rules, batch.listening):
-        intake.answers.append((request, Status.OK, MessageResponse()))
-        return
-    status, identity = hand_in(intake, message, batch)
-    intake.answers.append((request, status, MessageResponse(identity)))
+def _read_messages(intake: BatchResult, submitted: list[tuple[Request, ShortMessage]], batch: BatchContext) -> None:
+    if batch.rules.party.kind == "link":
+        hinting = [note_hints(intake.heard, message, batch.rules, batch.listening) for _, message in submitted]
+        for request, _ in compress(submitted, hinting):
+            intake.answers.append((request, _OK, MessageResponse()))
+        submitted = [each for each, hints in zip(submitted, hinting, strict=True) if not hints]
+    answers = hand_in(intake, [message for _, message in submitted], batch)
+    for (request, _), (status, identity) in zip(submitted, answers, strict=True):
+        intake.answers.append((request, status, MessageResponse(identity)))
 
 
-def hand_in(intake: BatchResult, message: ShortMessage, batch: BatchContext) -> tuple[Status, str]:
-    """Takes one message on or refuses it: the status and the id for the sender (empty when refused)."""
+def hand_in(intake: BatchResult, messages: Sequence[ShortMessage], batch: BatchContext) -> list[tuple[Status, str]]:
+    """Takes messages on or refuses them: of each the status and the id for the sender (empty when refused).
+
+    Each step is taken for all before the next: a machine that goes through all steps for one message forgets them
+    before it comes to the next message, and takes half as long again.
+    """
     rules, now = batch.rules, batch.now
-    left = intake.bucket.take(rules.throughput_per_second_max, now)
-    entropy = batch.entropy(ID_ENTROPY_OCTETS + NONCE_OCTETS)
-    if left is None:
-        decision: Refusal = Refusal(Status.THROTTLED, "throttled")
-    else:
-        intake.bucket = left
-        reference = partial(_reference, batch, entropy[0])
-        accepted = _once_more(decide(message, rules, reference=reference, now=now), message, batch)
-        if not isinstance(accepted, Refusal):
-            identity = message_id(now, entropy[:ID_ENTROPY_OCTETS])
-            nonces = [entropy[ID_ENTROPY_OCTETS:]] + [batch.entropy(NONCE_OCTETS) for _ in accepted.envelopes[1:]]
-            messages = sealed_messages(
-                accepted,
-                rules,
-                identity=identity,
-                sealer=batch.sealer,
-                nonces=nonces,
-                order=batch.order,
-                now=now,
+    drawn = batch.entropy(_DRAWN_OCTETS * len(messages))
+    chance = [drawn[start : start + _DRAWN_OCTETS] for start in range(0, len(drawn), _DRAWN_OCTETS)]
+    decisions = _decide(intake, messages, chance, batch)
+    identities = [message_id(now, each[:ID_ENTROPY_OCTETS]) for each in chance]
+    first: dict[str, Message] = {}
+    for decision, identity, each in zip(decisions, identities, chance, strict=True):
+        if not isinstance(decision, Refusal):
+            nonces = [each[ID_ENTROPY_OCTETS:], *[batch.entropy(NONCE_OCTETS) for _ in decision.envelopes[1:]]]
+            stored = sealed_messages(
+                decision, rules, identity=identity, sealer=batch.sealer, nonces=nonces, order=batch.order, now=now
             )
-            intake.messages += messages
-            intake.outcomes.append(
-                outcomes.submitted(rules.party, rules.message_class, batch.partners, reason="", now=now)
-            )
-            first = messages[0]
-            bound = not batch.is_away(first.target)
-            intake.outcomes.append(outcomes.asked(first, batch.partners, now=now, bound=bound))
-            return _OK, identity
-        decision = accepted
-    intake.refused += 1
-    if decision.reason in STATUSES:
-        intake.turned_back.append(decision.reason)
-    intake.outcomes.append(
-        outcomes.submitted(rules.party, rules.message_class, batch.partners, reason=decision.reason, now=now)
-    )
-    return decision.status, ""
+            intake.messages += stored
+            first[identity] = stored[0]
+    for decision in decisions:
+        reason = decision.reason if isinstance(decision, Refusal) else ""
+        intake.outcomes.append(
+            outcomes.submitted(rules.party, rules.message_class, batch.partners, reason=reason, now=now)
+        )
+    for message in first.values():
+        bound = not batch.is_away(message.target)
+        intake.outcomes.append(outcomes.asked(message, batch.partners, now=now, bound=bound))
+    refusals = [decision for decision in decisions if isinstance(decision, Refusal)]
+    intake.refused += len(refusals)
+    intake.turned_back += [refusal.reason for refusal in refusals if refusal.reason in STATUSES]
+    return [
+        (decision.status, "") if isinstance(decision, Refusal) else (_OK, identity)
+        for decision, identity in zip(decisions, identities, strict=True)
+    ]
+
+
+def _decide(
+    intake: BatchResult, messages: Sequence[ShortMessage], chance: Sequence[bytes], batch: BatchContext
+) -> list[AcceptedSubmission | Refusal]:
+    rules, now = batch.rules, batch.now
+    decisions: list[AcceptedSubmission | Refusal] = []
+    for message, each in zip(messages, chance, strict=True):
+        left = intake.bucket.take(rules.throughput_per_second_max, now)
+        if left is None:
+            decisions.append(Refusal(Status.THROTTLED, "throttled"))
+        else:
+            intake.bucket = left
+            reference = partial(_reference, batch, each[0])
+            decisions.append(decide(message, rules, reference=reference, now=now))
+    if rules.party.kind == "link":
+        return [_once_more(decision, message, batch) for decision, message in zip(decisions, messages, strict=True)]
+    return decisions
 
 
 def _reference(batch: BatchContext, first: int, sender: str, recipient: str, part: Part | None) -> int:
@@ -224,7 +249,7 @@ def _once_more(
     decision: AcceptedSubmission | Refusal, message: ShortMessage, batch: BatchContext
 ) -> AcceptedSubmission | Refusal:
     """What came from a network and is to go to one goes only so often: else it is a loop that no link can see."""
-    if isinstance(decision, Refusal) or batch.rules.party.kind != "link" or decision.target.kind == "account":
+    if isinstance(decision, Refusal) or decision.target.kind == "account":
         return decision
     goes = batch.turns.take(decision.sender.text, decision.recipient.text, message, batch.now)
     return decision if goes else Refusal(STATUSES[LOOP], LOOP)

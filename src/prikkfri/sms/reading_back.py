@@ -5,7 +5,6 @@ them, and compared with what stands in the store and under the seal, and not wit
 """
 
 import re
-from collections.abc import Callable
 from typing import final
 
 import msgspec
@@ -18,10 +17,6 @@ _RECEIPT = 0x04
 _RECEIPTED_ID, _MESSAGE_STATE, _REFERENCE = 0x001E, 0x0427, 0x0204
 _STATES = {2: b"DELIVRD", 3: b"EXPIRED", 4: b"DELETED", 5: b"UNDELIV", 7: b"UNKNOWN", 8: b"REJECTD"}
 _TOLD = re.compile(rb"id:(\S+) sub:\S+ dlvrd:\S+ submit date:\d+ done date:\d+ stat:([A-Z]{7}) ", re.ASCII)
-
-
-class Differs(Exception):
-    """What was to be written is not what it is to say; the text says in what."""
 
 
 class ExpectedPdu(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -62,16 +57,6 @@ class ExpectedReceipt(ExpectedPdu, frozen=True, kw_only=True, gc=False):
     reference: bytes | None
     """The sender's own."""
     takes_parameters: bool
-
-
-def check(wanted: ExpectedMessage | ExpectedReceipt) -> Callable[[bytes, int], None]:
-    """To be called with a PDU and the sequence number by which its answer will be known; raises `Differs`."""
-
-    def checked(pdu: bytes, sequence: int) -> None:
-        if field := difference(pdu, sequence, wanted):
-            raise Differs(f"read back, it differs in its {field}")
-
-    return checked
 
 
 def difference(pdu: bytes, sequence: int, wanted: ExpectedMessage | ExpectedReceipt) -> str:

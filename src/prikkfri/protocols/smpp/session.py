@@ -15,7 +15,7 @@ answers only what we need. `SessionEnd` comes once, and last; what is then still
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 import msgspec
@@ -159,8 +159,8 @@ class Session:
 
     @property
     def window_room(self) -> int:
-        """How many more requests may be sent before an answer must come."""
-        return self.limits.window - len(self._window)
+        """How many more requests may be sent before an answer must come: each bears a number of its own meanwhile."""
+        return min(self.limits.window, self.limits.sequence_max) - len(self._window)
 
     def may_ask(self, command: Command) -> bool:
         return command in self._may_ask
@@ -175,30 +175,53 @@ class Session:
 
     # commands
 
-    def ask(
+    def ask(self, command: Command, body: bytes, context: object, now: float) -> None:
+        """Sends a request with an encoded body. Raises LocalProtocolError when state or window forbid it."""
+        self.ask_all(command, [body], [context], now)
+
+    def ask_all(
         self,
         command: Command,
-        body: bytes,
-        context: object,
+        bodies: Sequence[bytes],
+        contexts: Sequence[object],
         now: float,
         *,
-        check: Callable[[bytes, int], None] | None = None,
-    ) -> None:
-        """Sends a request with an encoded body. Raises LocalProtocolError when state or window forbid it.
+        check: Callable[[int, bytes, int], str] | None = None,
+    ) -> list[str]:
+        """Sends requests; returns of each why it is kept back, empty if it is not.
 
-        `check` is given the octets that are to be written, which are not touched again, and the sequence number under
-        which the answer will be taken for `context`; where it raises, nothing is written.
+        Raises LocalProtocolError when the state forbids them, or the window has no room for all: none is sent then.
+        `check` is given, by the place that each has among them, the octets that are to be written, which are not
+        touched again, and the sequence number under which the answer will be taken for its context; what it says keeps
+        the request back.
         """
         if command not in self._may_ask:
             raise LocalProtocolError(f"{command.name} may not be sent in state {self.state.name}")
-        if len(self._window) >= self.limits.window:
+        if len(bodies) > self.window_room:
             raise LocalProtocolError("the window is full")
-        sequence = self._next_sequence()
-        pdu = HEADER.pack(HEADER.size + len(body), command, _OK, sequence) + body
-        if check is not None:
-            check(pdu, sequence)
-        self._window[sequence] = (now, command, context)
-        self._unwritten.append(pdu)
+        sequences = []
+        for context in contexts:
+            sequences.append(sequence := self._next_sequence())
+            self._window[sequence] = (now, command, context)
+        pdus = [
+            HEADER.pack(HEADER.size + len(body), command, _OK, sequence) + body
+            for body, sequence in zip(bodies, sequences, strict=True)
+        ]
+        if check is None:
+            self._unwritten += pdus
+            return [""] * len(pdus)
+        try:
+            found = list(map(check, range(len(pdus)), pdus, sequences))
+        except BaseException:
+            for sequence in sequences:
+                del self._window[sequence]
+            raise
+        for why, pdu, sequence in zip(found, pdus, sequences, strict=True):
+            if why:
+                del self._window[sequence]
+            else:
+                self._unwritten.append(pdu)
+        return found
 
     def bind(self, command: Command, bind: Bind, now: float) -> None:
         self.ask(command, encode_body(bind), bind, now)

@@ -4,8 +4,10 @@ What is claimed stands in the queue of the bind that it leaves by (`pairs`). Wha
 back, and has its old place in the order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from prikkfri.errors import FatalError, LocalProtocolError, StorageError
 from prikkfri.protocols.smpp.pdu import Command
@@ -15,7 +17,7 @@ from prikkfri.sms.holding.service import Holding
 from prikkfri.sms.lifecycle import DeliveryState
 from prikkfri.sms.messages import DueReceipt, Ending, Message
 from prikkfri.sms.quarantine.service import Quarantine
-from prikkfri.sms.reading_back import Differs, check
+from prikkfri.sms.reading_back import difference
 from prikkfri.sms.receipts import store as receipts_store
 from prikkfri.sms.receipts.service import Receipts
 from prikkfri.sms.routing import Party, numbering_of, way_on
@@ -24,6 +26,26 @@ from prikkfri.sms.trail import Step
 from prikkfri.storage import Transaction
 
 PAUSE_SECONDS_MIN = 0.001
+T = TypeVar("T", Message, DueReceipt)
+
+
+@dataclass
+class SetAside:
+    """What stood in a queue and is not written."""
+
+    messages: list[Message] = field(default_factory=list)
+    """All of it, in its order."""
+    back: list[Message] = field(default_factory=list)
+    """What is to wait again."""
+    elsewhere: list[tuple[Message, Party | None]] = field(default_factory=list)
+    """With the way that it takes, if it takes any."""
+    misdirected: list[tuple[Message, str]] = field(default_factory=list)
+    """With why it may not be written."""
+
+    def close(self, seen: Iterable[Message]) -> None:
+        """`seen`: what was looked at, in its order; what of it is not written has been told by now."""
+        ids = {each.id for each in self.back} | {each.id for each, _ in (*self.elsewhere, *self.misdirected)}
+        self.messages += [message for message in seen if message.id in ids]
 
 
 class Dispatch:
@@ -201,16 +223,22 @@ class Dispatch:
     def _write_receipts(self, connection: Connection, receipts: Sequence[DueReceipt]) -> tuple[list[str], list[str]]:
         """Those that could not be written, and those that may not be: they would have told something else."""
         parameters, encode = connection.session.takes_parameters, self._shared.wire.encode
-        left, wrong = [], []
-        for receipt in receipts:
+        outgoing: list[tuple[DueReceipt, delivery.OutgoingPdu]] = []
+        kept_back: list[tuple[DueReceipt, str]] = []
+        for receipt in receipts[: connection.session.window_room]:
             try:
-                outgoing = delivery.receipt_body(receipt, parameters=parameters, encode=encode)
-                if not self._ask(connection, Command.DELIVER_SM, outgoing, receipt):
-                    left.append(receipt.id)
-            except (delivery.Misdirected, Differs) as error:
-                log.critical("the receipt of %s is kept back: %s", receipt.id, error)
-                wrong.append(receipt.id)
-        return left, wrong
+                outgoing.append((receipt, delivery.receipt_body(receipt, parameters=parameters, encode=encode)))
+            except delivery.Misdirected as error:
+                kept_back.append((receipt, str(error)))
+        left = [receipt.id for receipt in receipts[connection.session.window_room :]]
+        differing = self._ask(connection, Command.DELIVER_SM, outgoing)
+        if differing is None:
+            left = [receipt.id for receipt, _ in outgoing] + left
+        else:
+            kept_back += differing
+        for receipt, why in kept_back:
+            log.critical("the receipt of %s is kept back: %s", receipt.id, why)
+        return left, [receipt.id for receipt, _ in kept_back]
 
     def _is_stopped(self, party: Party, message: Message) -> bool:
         """Over a link that was stopped, since it was claimed perhaps, canaries leave and nothing else."""
@@ -220,73 +248,93 @@ class Dispatch:
     async def _write(self, connection: Connection, party: Party) -> None:
         """Writes what stands in the connection's queue, as far as its window has room."""
         shared, session, queue = self._shared, connection.session, self._shared.pairs[party].queue(connection)
-        now, parameters, absolute = shared.clock.now(), session.takes_parameters, shared.is_told_until(party)
-        aside: list[Message] = []
-        """Not written, in their order."""
-        misdirected: list[tuple[Message, str]] = []
-        back: list[Message] = []
-        elsewhere: list[tuple[Message, Party | None]] = []
-        hands: dict[str, NumberHolder] = {}
+        aside = SetAside()
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
-            message = queue[0]
-            if message.id in self._asking or message.id in shared.withheld:
+            seen, taken = self._look_through(queue, party, session.window_room, aside)
+            if not seen:
                 break
-            if self._is_stopped(party, message):
-                aside.append(queue.popleft())
-                back.append(message)
-                continue
-            if (found := self._hands.pop(message.id, NumberHolder.SAME)) is not NumberHolder.SAME:
-                to = None if found is NumberHolder.ANOTHERS else self._way_on(message, party)
-                if to != party:
-                    aside.append(queue.popleft())
-                    elsewhere.append((message, to))
-                    hands[message.id] = found
-                    continue
-            if (why := self._unsound.get(message.id)) is not None:
-                aside.append(queue.popleft())
-                misdirected.append((message, why))
-                continue
-            try:
-                outgoing = delivery.wire_body(
-                    message, shared.sealer, party, now=now, parameters=parameters, absolute=absolute,
-                    numbering=self._numbering, encode=shared.wire.encode,
-                )  # fmt: skip
-                written = self._ask(connection, _command(party), outgoing, message)
-            except delivery.TooLate:  # while it was claimed; nobody claims it again
-                aside.append(queue.popleft())
-                back.append(message)
-                continue
-            except (delivery.Misdirected, Differs) as error:
-                log.critical("message %s is in quarantine: %s", message.id, error)
-                aside.append(queue.popleft())
-                misdirected.append((message, str(error)))
-                self._unsound[message.id] = str(error)
-                continue
-            if not written:
+            outgoing = self._bodies(connection, party, taken, aside)
+            differing = self._ask(connection, _command(party), outgoing)
+            for _ in seen:
+                queue.popleft()
+            if differing is None:
+                queue.extendleft(message for message, _ in reversed(outgoing))
+                aside.close(seen)
                 break
-            queue.popleft()
+            aside.misdirected += differing
+            aside.close(seen)
         connection.flush()
-        left = {message.id for message in aside}
+        for message, why in aside.misdirected:
+            if message.id not in self._unsound:
+                log.critical("message %s is in quarantine: %s", message.id, why)
+                self._unsound[message.id] = why
+        left = {message.id for message in aside.messages}
         try:
-            if misdirected:
-                await self._quarantine_messages([(message.id, why) for message, why in misdirected])
-                left -= {message.id for message, _ in misdirected}
-                for message, _ in misdirected:
+            if aside.misdirected:
+                await self._quarantine_messages([(message.id, why) for message, why in aside.misdirected])
+                for message, _ in aside.misdirected:
+                    left.discard(message.id)
                     self._unsound.pop(message.id, None)
-            if elsewhere:
-                await self._send_elsewhere(elsewhere, party)
-                left -= {message.id for message, _ in elsewhere}
-            if back:
-                await shared.database.write(partial(store.release, ids=[each.id for each in back]))
+            if aside.elsewhere:
+                await self._send_elsewhere(aside.elsewhere, party)
+                for message, _ in aside.elsewhere:
+                    left.discard(message.id)
+                    self._hands.pop(message.id, None)
+            if aside.back:
+                await shared.database.write(partial(store.release, ids=[each.id for each in aside.back]))
                 left.clear()
                 shared.came_back(party)
         except StorageError as error:
             # They keep their places. Given up, the connection would put all in doubt that it has not been answered.
             log.error("%s: cannot put aside what is not to be sent: %s", party, error)
-            queue.extendleft(message for message in reversed(aside) if message.id in left)
-            self._hands |= {identity: found for identity, found in hands.items() if identity in left}
+            queue.extendleft(message for message in reversed(aside.messages) if message.id in left)
             await shared.clock.sleep(shared.timing.storage_pause_seconds)
-        shared.pairs[party].leave([message for message in aside if message.id not in left])
+        shared.pairs[party].leave([message for message in aside.messages if message.id not in left])
+
+    def _look_through(
+        self, queue: Iterable[Message], party: Party, room: int, aside: "SetAside"
+    ) -> tuple[list[Message], list[Message]]:
+        """Of a queue those that were looked at, and those of them, `room` at most, that are to be written."""
+        seen: list[Message] = []
+        taken: list[Message] = []
+        for message in queue:
+            if len(taken) == room or message.id in self._asking or message.id in self._shared.withheld:
+                break
+            seen.append(message)
+            if self._is_stopped(party, message):
+                aside.back.append(message)
+                continue
+            if (found := self._hands.get(message.id)) is not None:
+                to = None if found is NumberHolder.ANOTHERS else self._way_on(message, party)
+                if to != party:
+                    aside.elsewhere.append((message, to))
+                    continue
+                del self._hands[message.id]
+            if (why := self._unsound.get(message.id)) is not None:
+                aside.misdirected.append((message, why))
+                continue
+            taken.append(message)
+        return seen, taken
+
+    def _bodies(
+        self, connection: Connection, party: Party, messages: Sequence[Message], aside: "SetAside"
+    ) -> list[tuple[Message, delivery.OutgoingPdu]]:
+        """What is to be written of these, but for what may not be."""
+        shared, parameters = self._shared, connection.session.takes_parameters
+        now, absolute = shared.clock.now(), shared.is_told_until(party)
+        outgoing = []
+        for message in messages:
+            try:
+                pdu = delivery.wire_body(
+                    message, shared.sealer, party, now=now, parameters=parameters, absolute=absolute,
+                    numbering=self._numbering, encode=shared.wire.encode,
+                )  # fmt: skip
+                outgoing.append((message, pdu))
+            except delivery.TooLate:  # while it was claimed; nobody claims it again
+                aside.back.append(message)
+            except delivery.Misdirected as error:
+                aside.misdirected.append((message, str(error)))
+        return outgoing
 
     async def _claim(self, party: Party, room: int) -> tuple[list[DueReceipt], list[Message]]:
         now = self._shared.clock.now()
@@ -341,19 +389,34 @@ class Dispatch:
         self._receipts.tell_ended(ended)
         self._shared.bound.wake({to for _, to in messages if to is not None})
 
-    def _ask(self, connection: Connection, command: Command, outgoing: delivery.OutgoingPdu, context: object) -> bool:
-        """Whether it was written; False when the session has ended, or we are leaving, since it was claimed.
+    def _ask(
+        self, connection: Connection, command: Command, outgoing: Sequence[tuple[T, delivery.OutgoingPdu]]
+    ) -> list[tuple[T, str]] | None:
+        """Writes what is as it should be; returns what is not, and why it was not written.
 
-        Raises `Differs`: it is not what it should be, and was not written.
+        None: the session has ended, or we are leaving, since it was claimed; nothing was written.
         """
+
+        def check(number: int, pdu: bytes, sequence: int) -> str:
+            return difference(pdu, sequence, outgoing[number][1].wanted)
+
         if self._shared.bound.leaving:
-            return False
+            return None
         try:
-            now, look = self._shared.clock.monotonic(), check(outgoing.wanted)
-            connection.session.ask(command, outgoing.body, context, now, check=look)
+            differences = connection.session.ask_all(
+                command,
+                [pdu.body for _, pdu in outgoing],
+                [context for context, _ in outgoing],
+                self._shared.clock.monotonic(),
+                check=check,
+            )
         except LocalProtocolError:
-            return False
-        return True
+            return None
+        return [
+            (context, f"read back, it differs in its {field}")
+            for (context, _), field in zip(outgoing, differences, strict=True)
+            if field
+        ]
 
     async def _put_off_receipts(self) -> None:
         """What is not told now waits; what would have told of another message waits longer, and its trail says so.

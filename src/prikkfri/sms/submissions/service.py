@@ -46,7 +46,7 @@ class Submissions:
             return message
         party = Party("account", account.system_id)
         intake = BatchResult(self._shared.bucket(party))
-        status, identity = hand_in(intake, message, self._shared.batch_context(party))
+        [(status, identity)] = hand_in(intake, [message], self._shared.batch_context(party))
         self._shared.buckets[party] = intake.bucket
         try:
             await self.store(party, intake)
@@ -66,7 +66,7 @@ class Submissions:
         assert not isinstance(message, Refusal)
         given = self._shared.canary_batch_context(link, seconds)
         intake = BatchResult(TokenBucket(1.0, given.now))
-        _, identity = hand_in(intake, message, given)  # its outcomes are dropped: it is nobody's message
+        [(_, identity)] = hand_in(intake, [message], given)  # its outcomes are dropped: it is nobody's message
 
         async def work(tx: Transaction) -> None:
             await store.insert(tx, intake.messages)
