@@ -9,7 +9,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageUnavailable, StorageUnmade
 from prikkfri.journal import Outcome, open_journal
 from prikkfri.journal.others import OthersArea
-from prikkfri.storage import Database, Location, open_database, open_reader
+from prikkfri.storage import Location, open_database, open_reader
 from prikkfri.storage.opening import open_unmigrated
 
 
@@ -30,30 +30,6 @@ async def test_a_reader_of_an_area_that_is_not_made_finds_nothing_until_it_is(
     assert [record.getMessage() for record in caplog.records][1:] == [
         "what another role makes is there now: nothing is waited for any more"
     ]
-    await area.close()
-    await database.close()
-
-
-async def test_whoever_asks_often_looks_again_after_a_while_only(location: Location, clock: ManualClock) -> None:
-    looks: list[float] = []
-
-    def open_it() -> Database:
-        looks.append(clock.monotonic())
-        return open_reader(location, "signin")
-
-    clock.advance(5.0)
-    area = OthersArea(open_it, clock, look_seconds=1.0)
-    for seconds in (0.0, 0.5, 0.4, 0.1, 0.9):
-        clock.advance(seconds)
-        assert await area.page("signin", 0) is None
-    assert looks == pytest.approx([5.0, 6.0])
-    database = await open_database(location, "signin")
-    await open_journal(database, stream="signin", clock=clock)
-    assert await area.page("signin", 0) is None
-    clock.advance(0.1)
-    for _ in range(2):
-        assert await area.page("signin", 0) is not None
-    assert looks == pytest.approx([5.0, 6.0, 7.0])
     await area.close()
     await database.close()
 

@@ -18,15 +18,10 @@ REOPEN_SECONDS = 60.0
 class OthersArea:
     """An area that another role writes: opened when it is there, and again now and then, since it may be replaced."""
 
-    def __init__(self, opened: Callable[[], Database], clock: Clock, *, look_seconds: float = 0.0) -> None:
-        """`opened` opens the area to read; it raises `StorageUnavailable` while there is none.
-
-        `look_seconds`: for so long nobody looks again where there was none, for who asks far more often than that.
-        """
+    def __init__(self, opened: Callable[[], Database], clock: Clock) -> None:
+        """`opened` opens the area to read; it raises `StorageUnavailable` while there is none."""
         self._opened = opened
         self._clock = clock
-        self._look_seconds = look_seconds
-        self._looks_from = 0.0
         self._reader: Database | None = None
         self._opened_at = 0.0
         self._was_there = False
@@ -39,8 +34,6 @@ class OthersArea:
 
     async def use(self, work: Callable[[Database], Awaitable[T]]) -> T | None:
         """What `work` reads in the area; None while there is none. Raises `StorageError`."""
-        if self._waits and self._clock.monotonic() < self._looks_from:
-            return None
         async with self._using:
             if self._clock.monotonic() - self._opened_at > REOPEN_SECONDS:
                 await self._close()  # a file restored from a backup is another file under the same name
@@ -69,7 +62,6 @@ class OthersArea:
         if not self._waits:
             log.info("waits for what another role makes: %s", error)
         self._waits = True
-        self._looks_from = self._clock.monotonic() + self._look_seconds
 
     async def _close(self) -> None:
         if self._reader is not None:

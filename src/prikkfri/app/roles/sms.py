@@ -44,7 +44,6 @@ from prikkfri.web.wrong_number import page as wrong_number
 log = logging.getLogger("prikkfri.sms")
 
 CAPACITY_SECONDS = 5.0
-SUBSCRIBERS_LOOK_SECONDS = 1.0
 
 
 async def build(config: Config, clock: Clock) -> Role:
@@ -64,7 +63,7 @@ async def build(config: Config, clock: Clock) -> Role:
         await subscribers.close()
         await database.close()
 
-    subscribers = OthersArea(lambda: open_reader(location, "subscribers"), clock, look_seconds=SUBSCRIBERS_LOOK_SECONDS)
+    subscribers = OthersArea(lambda: open_reader(location, "subscribers"), clock)
 
     async def holders(numbers: Collection[str]) -> Mapping[str, str] | None:
         """Who holds these numbers, written without the `+` of E.164."""
