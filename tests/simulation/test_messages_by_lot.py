@@ -138,15 +138,13 @@ PLANTS = (
     ),
     Plant(
         "the recipient of the first part is another", "sms/submission.py",
-        '        message_id = identity if number == 1 else f"{identity}-{number}"\n',
-        '        message_id = identity if number == 1 else f"{identity}-{number}"\n'
-        '        recipient = accepted.recipient.text[:-1] + "7" if number == 1 else accepted.recipient.text\n',
+        "            submission.recipient.text,\n",
+        '            submission.recipient.text[:-1] + "7" if number == 1 else submission.recipient.text,\n',
         "left for",
     ),
     Plant(
         "a seal for another than the recipient", "sms/submission.py",
-        "    sender, recipient = accepted.sender.text, accepted.recipient.text\n",
-        '    sender, recipient = accepted.sender.text, accepted.recipient.text[:-1] + "7"\n', "left for",
+        "            submission.recipient.text,\n", '            submission.recipient.text[:-1] + "7",\n', "left for",
     ),
     Plant(
         "one buffer for all, behind the last look", "protocols/smpp/session.py",
