@@ -421,11 +421,12 @@ def test_no_request_bears_the_sequence_number_of_one_whose_answer_may_still_come
         [pdu] = sent(esme)
         seen.add(pdu.sequence)
         answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageResponse("x")))
-        assert esme.receive(answer, 21.0) == [PeerResponse(number, 0, MessageResponse("x"))]
+        assert esme.receive(answer, 21.0) == [PeerResponse(number, 0, MessageResponse("x"), asked_at=21.0)]
     assert seen == {1, 2, 3, 4, 5} - {late.sequence, waits.sequence}
-    for pdu, context in ((waits, "waits"), (late, "late")):
+    for pdu, context, asked_at in ((waits, "waits", 20.0), (late, "late", 0.0)):
         answer = encode(Pdu(4 | RESPONSE, 0, pdu.sequence, MessageResponse("y")))
-        assert esme.receive(answer, 22.0) == [PeerResponse(context, 0, MessageResponse("y"), late=context == "late")]
+        answered = PeerResponse(context, 0, MessageResponse("y"), late=context == "late", asked_at=asked_at)
+        assert esme.receive(answer, 22.0) == [answered]
 
 
 def test_where_each_number_is_waited_for_the_longest_wait_is_given_up() -> None:
@@ -437,7 +438,7 @@ def test_where_each_number_is_waited_for_the_longest_wait_is_given_up() -> None:
         assert esme.tick(20.0 * number + 20.0) == [ResponseTimeout(number)]
     assert sorted(numbers[:3]) == [1, 2, 3] and numbers[3] == numbers[0]
     answer = encode(Pdu(4 | RESPONSE, 0, numbers[3], MessageResponse("x")))
-    assert esme.receive(answer, 90.0) == [PeerResponse(3, 0, MessageResponse("x"), late=True)]
+    assert esme.receive(answer, 90.0) == [PeerResponse(3, 0, MessageResponse("x"), late=True, asked_at=60.0)]
 
 
 def test_what_is_looked_at_is_what_is_written_and_what_is_refused_leaves_nothing() -> None:

@@ -186,7 +186,7 @@ def test_gsm_octets_under_data_coding_1_are_told_for_what_they_are() -> None:
 def stored(message: ShortMessage = SUBMIT) -> list[Message]:
     found = accepted(message)
     nonces = [bytes([number] * 12) for number in range(len(found.envelopes))]
-    return sealed_messages(found, RULES, identity="0" * 21, sealer=SEALER, nonces=nonces, order=Order(), now=NOW)
+    return sealed_messages([("0" * 21, found, nonces)], RULES, sealer=SEALER, order=Order(), now=NOW)
 
 
 def test_the_wire_says_what_the_seal_held() -> None:

@@ -461,9 +461,7 @@ def test_what_is_due_now_is_due_at_its_place_and_what_is_due_later_then() -> Non
 
     def stored(**fields: object) -> Message:
         found = accepted(**fields)
-        [message] = sealed_messages(
-            found, RULES, identity="id", sealer=sealer, nonces=[bytes(12)], order=order, now=NOW
-        )
+        [message] = sealed_messages([("id", found, [bytes(12)])], RULES, sealer=sealer, order=order, now=NOW)
         return message
 
     first, second = stored(), stored(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\x01\x02"),))
@@ -477,15 +475,8 @@ def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None
     sealer = Sealer(os.urandom)
     found = accepted(octets=b"x" * 161, registered_delivery=1, schedule="000000010000000R")
     nonces = [b"a" * 12, b"b" * 12]
-    first, second = sealed_messages(
-        found,
-        structs.replace(RULES, message_class="log-in-code"),
-        identity="id",
-        sealer=sealer,
-        nonces=nonces,
-        order=Order(),
-        now=NOW,
-    )
+    rules = structs.replace(RULES, message_class="log-in-code")
+    first, second = sealed_messages([("id", found, nonces)], rules, sealer=sealer, order=Order(), now=NOW)
     expires_at = NOW + 72 * HOUR
     assert first == Message(
         id="id", submission="id", part=1, parts=2, origin="account:shop", target="link:nord",
@@ -498,7 +489,7 @@ def test_each_piece_is_a_message_of_its_own_that_opens_as_itself_alone() -> None
     assert sealer.open(first.sealed, bound) == found.envelopes[0]
     assert sealer.open(second.sealed, structs.replace(bound, message_id="id-2", part=2)) == found.envelopes[1]
     with pytest.raises(ValueError, match="zip"):
-        sealed_messages(found, RULES, identity="id", sealer=sealer, nonces=nonces[:1], order=Order(), now=NOW)
+        sealed_messages([("id", found, nonces[:1])], RULES, sealer=sealer, order=Order(), now=NOW)
 
 
 @pytest.mark.parametrize(

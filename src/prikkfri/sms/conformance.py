@@ -76,8 +76,6 @@ class Rate:
 class Traffic:
     """Of one link, since the centre started."""
 
-    on_wire: dict[tuple[str, int], float] = field(default_factory=dict)
-    """What has no answer yet, by message and attempt, and when it was written: no more than the windows hold."""
     taken: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     """By status."""
@@ -118,40 +116,33 @@ class Traffic:
     receipt_after: Spread = field(default_factory=Spread)
     """From the answer to the receipt, where they came in this order."""
 
-    def wrote(self, messages: Iterable[Message], now: float) -> None:
-        """`now`: monotonic, as below."""
-        self.on_wire.update(dict.fromkeys([(message.id, message.attempts) for message in messages], now))
-
     def note_events(self, events: Iterable[Event], now: float) -> None:
+        """`now`: by the clock of the session."""
+        taken = 0
         for event in events:
             if type(event) is Request:
                 continue
             if type(event) is PeerResponse:
                 if type(event.context) is Message:
-                    self._answered(event.context, event.status, now)
+                    self._note_answer(event, now)
+                    taken += event.status == _OK
             elif isinstance(event, SessionEnd):
-                self.unanswered += sum(self._gave_up(each) for each in event.in_doubt if isinstance(each, Message))
-            elif isinstance(event, ResponseTimeout) and isinstance(event.context, Message):
-                self.unanswered += self._gave_up(event.context)
-            elif isinstance(event, UnreadableResponse) and isinstance(event.context, Message):
-                self._gave_up(event.context)
-                self.unreadable += 1
+                self.unanswered += sum(isinstance(each, Message) for each in event.in_doubt)
+            elif isinstance(event, ResponseTimeout):
+                self.unanswered += isinstance(event.context, Message)
+            elif isinstance(event, UnreadableResponse):
+                self.unreadable += isinstance(event.context, Message)
+        if taken:
+            self.taken += taken
+            self.rate.note(taken, now)
 
-    def _answered(self, message: Message, status: int, now: float) -> None:
-        written = self.on_wire.pop((message.id, message.attempts), None)
-        if written is None:
+    def _note_answer(self, answer: PeerResponse, now: float) -> None:
+        if answer.late:
             self.answered_late += 1
         else:
-            self.round_trip.note(now - written)
-        if status == _OK:
-            self.taken += 1
-            self.rate.note(1, now)
-        else:
-            self.refused[_bounded(self.refused, status_reason(status))] += 1
-
-    def _gave_up(self, message: Message) -> int:
-        self.on_wire.pop((message.id, message.attempts), None)
-        return 1
+            self.round_trip.note(now - answer.asked_at)
+        if answer.status != _OK:
+            self.refused[_bounded(self.refused, status_reason(answer.status))] += 1
 
     def note_handed_in(self, messages: Iterable[Message], turned_back: Iterable[str], *, refused: int) -> None:
         """`refused`: how many it handed in vain, those that were turned back among them."""

@@ -187,23 +187,25 @@ def hand_in(intake: BatchResult, messages: Sequence[ShortMessage], batch: BatchC
     chance = [drawn[start : start + _DRAWN_OCTETS] for start in range(0, len(drawn), _DRAWN_OCTETS)]
     decisions = _decide(intake, messages, chance, batch)
     identities = [message_id(now, each[:ID_ENTROPY_OCTETS]) for each in chance]
-    first: dict[str, Message] = {}
-    for decision, identity, each in zip(decisions, identities, chance, strict=True):
-        if not isinstance(decision, Refusal):
-            nonces = [each[ID_ENTROPY_OCTETS:], *[batch.entropy(NONCE_OCTETS) for _ in decision.envelopes[1:]]]
-            stored = sealed_messages(
-                decision, rules, identity=identity, sealer=batch.sealer, nonces=nonces, order=batch.order, now=now
-            )
-            intake.messages += stored
-            first[identity] = stored[0]
-    for decision in decisions:
-        reason = decision.reason if isinstance(decision, Refusal) else ""
-        intake.outcomes.append(
-            outcomes.submitted(rules.party, rules.message_class, batch.partners, reason=reason, now=now)
-        )
-    for message in first.values():
-        bound = not batch.is_away(message.target)
-        intake.outcomes.append(outcomes.asked(message, batch.partners, now=now, bound=bound))
+    accepted = [
+        (identity, decision, [each[ID_ENTROPY_OCTETS:], *[batch.entropy(NONCE_OCTETS) for _ in decision.envelopes[1:]]])
+        for decision, identity, each in zip(decisions, identities, chance, strict=True)
+        if not isinstance(decision, Refusal)
+    ]
+    stored = sealed_messages(accepted, rules, sealer=batch.sealer, order=batch.order, now=now)
+    intake.messages += stored
+    reasons = [decision.reason if isinstance(decision, Refusal) else "" for decision in decisions]
+    told = {
+        reason: outcomes.submitted(rules.party, rules.message_class, batch.partners, reason=reason, now=now)
+        for reason in set(reasons)
+    }
+    intake.outcomes += [told[reason] for reason in reasons]
+    away = set(filter(batch.is_away, {message.target for message in stored}))
+    intake.outcomes += [
+        outcomes.asked(message, batch.partners, now=now, bound=message.target not in away)
+        for message in stored
+        if message.part == 1
+    ]
     refusals = [decision for decision in decisions if isinstance(decision, Refusal)]
     intake.refused += len(refusals)
     intake.turned_back += [refusal.reason for refusal in refusals if refusal.reason in STATUSES]

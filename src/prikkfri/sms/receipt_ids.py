@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from itertools import repeat
 from typing import Protocol
 
 import msgspec
@@ -132,7 +133,7 @@ def match(
     by_id = [each for each in candidates if each.key in expected]
     if not by_id:
         return MismatchReason.NO_MESSAGE
-    fitting = [each for each in by_id if any(is_number_of(each.recipient, to) for to in told)] if told else by_id
+    fitting = [each for each in by_id if any(map(is_number_of, repeat(each.recipient), told))] if told else by_id
     if not fitting:
         return MismatchReason.OTHER_NUMBER
     # The parameter is the network's own word, and as it is written comes before what it could be read as.
@@ -140,8 +141,9 @@ def match(
         read = [key(identity, way) for way in ways]
         by_this = [each for each in fitting if each.key in read]
         if len({each.message for each in by_this}) == 1:
-            taught = [way for way, found in zip(ways, read, strict=True) if found == by_this[0].key]
-            return Match(by_this[0].message, taught[0] if len(taught) == 1 and told else None)
+            found = by_this[0]
+            taught = ways[read.index(found.key)] if told and read.count(found.key) == 1 else None
+            return Match(found.message, taught)
     return MismatchReason.SEVERAL
 
 

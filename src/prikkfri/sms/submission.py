@@ -1,7 +1,7 @@
 """What a message handed in shall become: accepted, or refused by a status and a reason."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -265,40 +265,57 @@ class Order:
 
 
 def sealed_messages(
-    accepted: AcceptedSubmission,
+    accepted: Iterable[tuple[str, AcceptedSubmission, Sequence[bytes]]],
     rules: Rules,
     *,
-    identity: str,
     sealer: Sealer,
-    nonces: Sequence[bytes],
     order: Order,
     now: float,
 ) -> list[Message]:
-    """The messages to store. `identity`: the id that the sender is given; one fresh nonce for each envelope."""
-    messages = []
-    place = order.place(now)
-    sender, recipient = accepted.sender.text, accepted.recipient.text
-    origin, target = str(rules.party), str(accepted.target)
-    for number, (envelope, nonce) in enumerate(zip(accepted.envelopes, nonces, strict=True), 1):
-        message_id = identity if number == 1 else f"{identity}-{number}"
-        binding = Binding(message_id, origin, sender, recipient, number, accepted.expires_at, rules.message_class)
-        messages.append(
-            Message(
-                id=message_id,
-                submission=identity,
-                part=number,
-                parts=len(accepted.envelopes),
-                origin=origin,
-                target=target,
-                message_class=rules.message_class,
-                sender=sender,
-                recipient=recipient,
-                sealed=sealer.seal(envelope, binding, nonce),
-                registered=accepted.registered,
-                accepted_at=place + Order.EARLY_SECONDS,
-                due_at=accepted.due_at if accepted.due_at > now else place,
-                expires_at=accepted.expires_at,
-                user_reference=accepted.user_reference,
-            )
+    """The messages to store of what was accepted.
+
+    With each the id that its sender is given, and one fresh nonce for each of its envelopes.
+    """
+    origin, message_class = str(rules.party), rules.message_class
+    placed = [
+        (identity, submission, number, envelope, nonce, place)
+        for identity, submission, nonces in accepted
+        for place in (order.place(now),)
+        for number, (envelope, nonce) in enumerate(zip(submission.envelopes, nonces, strict=True), 1)
+    ]
+    bindings = [
+        Binding(
+            identity if number == 1 else f"{identity}-{number}",
+            origin,
+            submission.sender.text,
+            submission.recipient.text,
+            number,
+            submission.expires_at,
+            message_class,
         )
-    return messages
+        for identity, submission, number, *_ in placed
+    ]
+    sealed = [
+        sealer.seal(envelope, binding, nonce)
+        for binding, (_, _, _, envelope, nonce, _) in zip(bindings, placed, strict=True)
+    ]
+    return [
+        Message(
+            id=binding.message_id,
+            submission=identity,
+            part=number,
+            parts=len(submission.envelopes),
+            origin=origin,
+            target=str(submission.target),
+            message_class=message_class,
+            sender=binding.sender,
+            recipient=binding.recipient,
+            sealed=octets,
+            registered=submission.registered,
+            accepted_at=place + Order.EARLY_SECONDS,
+            due_at=submission.due_at if submission.due_at > now else place,
+            expires_at=submission.expires_at,
+            user_reference=submission.user_reference,
+        )
+        for (identity, submission, number, _, _, place), binding, octets in zip(placed, bindings, sealed, strict=True)
+    ]

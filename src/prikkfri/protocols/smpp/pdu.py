@@ -376,26 +376,26 @@ def _encode_short_message(message: ShortMessage) -> bytes:
         raise LocalProtocolError("time longer than 16 octets")
     if len(octets) > SHORT_MESSAGE_OCTETS_MAX:
         raise LocalProtocolError("short_message longer than 254 octets: use message_payload")
-    body = b"%b\0%c%c%b\0%c%c%b\0%c%c%c%b\0%b\0%c%c%c%c%c%b" % (
-        service_type.encode("latin-1"),
+    fields = "%s\0%c%c%s\0%c%c%s\0%c%c%c%s\0%s\0%c%c%c%c%c" % (  # noqa: UP031 (octets by their numbers)
+        service_type,
         message.source_ton,
         message.source_npi,
-        source.encode("latin-1"),
+        source,
         message.destination_ton,
         message.destination_npi,
-        destination.encode("latin-1"),
+        destination,
         message.esm_class,
         message.protocol_id,
         message.priority,
-        schedule.encode("latin-1"),
-        validity.encode("latin-1"),
+        schedule,
+        validity,
         message.registered_delivery,
         message.replace_if_present,
         message.data_coding,
         message.default_message_id,
         len(octets),
-        octets,
     )
+    body = fields.encode("latin-1") + octets
     return body + _encode_tlvs(message.tlvs) if message.tlvs else body
 
 

@@ -85,7 +85,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 
 # What follows is the first words of the message, which its sender chose: they say nothing of its end.
-_TEXT_BODY = re.compile(r"[Tt][Ee][Xx][Tt]\s*:.*", re.DOTALL)  # no IGNORECASE: it would be tried at each letter
+_TEXT_BODY = re.compile(r"text\s*:.*", re.IGNORECASE | re.DOTALL)
 _TEXT_ID = re.compile(rf"\bid:([^\s,;\0]{{1,{ID_OCTETS_MAX}}}+)(?![^\s,;\0])", re.IGNORECASE | re.ASCII)
 _TEXT_STATE = re.compile(rf"\bstat:([^\s,;\0]{{1,{WORD_LETTERS_MAX}}})", re.IGNORECASE | re.ASCII)
 _TEXT_ERROR = re.compile(rf"\berr:([^\s,;\0]{{1,{ERROR_LETTERS_MAX}}})", re.IGNORECASE | re.ASCII)

@@ -115,6 +115,8 @@ class PeerResponse(msgspec.Struct, frozen=True, gc=False):
     body: Body
     late: bool = False
     """The request had counted as unanswered by then."""
+    asked_at: float = 0.0
+    """When the request was sent."""
 
 
 class ResponseTimeout(msgspec.Struct, frozen=True, gc=False):
@@ -343,7 +345,7 @@ class Session:
         waiting_in = self._window if sequence in self._window else self._late
         if sequence not in waiting_in:
             return
-        _, asked, context = waiting_in[sequence]
+        asked_at, asked, context = waiting_in[sequence]
         if command not in (asked | RESPONSE, _GENERIC_NACK):
             return  # the answer to another question settles nothing
         del waiting_in[sequence]
@@ -358,7 +360,7 @@ class Session:
         if asked == _UNBIND:
             events += self.end("unbound")
             return
-        events.append(PeerResponse(context, status, body, waiting_in is self._late))
+        events.append(PeerResponse(context, status, body, waiting_in is self._late, asked_at))
 
     def _next_sequence(self) -> int:
         """One that no request bears which waits for its answer: the answer would settle another.

@@ -264,12 +264,6 @@ class Dispatch:
                 break
             aside.misdirected += differing
             aside.close(seen)
-            if party.kind == "link":
-                unwritten = {message.id for message, _ in differing}
-                monotonic = shared.clock.monotonic()
-                shared.traffic[party.name].wrote(
-                    [message for message, _ in outgoing if message.id not in unwritten], monotonic
-                )
         connection.flush()
         for message, why in aside.misdirected:
             if message.id not in self._unsound:

@@ -58,7 +58,7 @@ from prikkfri.storage import Queries, Transaction
 
 BATCH = 200
 _CLAIMED, _WAITS = ReceiptState.SENDING, ReceiptState.WAITING
-_DELIVERED, _EXPIRED = DeliveryState.DELIVERED, DeliveryState.EXPIRED
+_DELIVERED, _EXPIRED, _UNREPORTED = DeliveryState.DELIVERED, DeliveryState.EXPIRED, DeliveryState.UNREPORTED
 _NO_MESSAGE = MismatchReason.NO_MESSAGE
 
 
@@ -507,10 +507,10 @@ class Receipts:
             else:
                 counters.failed += 1
                 counters.quarantined += ending.state is DeliveryState.QUARANTINED
-            target = Party.parse(ending.target)
-            never_told = ending.reason == DeliveryState.UNREPORTED  # neither in doubt, nor by the network's own word
-            if never_told and target.kind == "link" and target.name in self._shared.traffic:
-                self._shared.traffic[target.name].missing += 1
+            if ending.reason == _UNREPORTED:  # neither in doubt, nor by the network's own word
+                target = Party.parse(ending.target)
+                if target.kind == "link" and target.name in self._shared.traffic:
+                    self._shared.traffic[target.name].missing += 1
         waits = (each for each in ended if each.parts > 1 or each.receipt == ReceiptState.WAITING)
         self._shared.bound.wake(Party.parse(ending.origin) for ending in waits)
 
