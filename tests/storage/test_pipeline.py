@@ -126,3 +126,17 @@ async def test_a_text_that_the_server_cannot_hold_is_refused_whole(table: Databa
         await table.write(lambda t: t.execute(PUT_IN, {"id": 1, "name": ["a"]}))
     await table.write(lambda t: put_in(t, 1))
     assert await table.read(count) == 1
+
+
+async def test_a_writer_s_plan_made_while_there_was_little_does_not_walk_through_what_has_come_since(
+    table: Database,
+) -> None:
+    change = "UPDATE thing SET name = :name WHERE id = :id AND name <> ''"
+
+    async def work(transaction: Transaction) -> list[str]:
+        await put_in(transaction, 1, 2, 3)
+        rows = await transaction.fetch(f"EXPLAIN {change}", {"name": "b", "id": 2})
+        return [str(row[0]) for row in rows]
+
+    plan = "\n".join(await table.write(work))
+    assert "thing_pkey" in plan and "Seq Scan" not in plan

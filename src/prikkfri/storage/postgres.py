@@ -66,6 +66,10 @@ UNREAD_MAX = 64
 """Statements under way for whose answers nobody has waited."""
 _INSERT = re.compile(r"(INSERT INTO [^()]+\([^()]*\) VALUES )(\([^()]*\))", re.DOTALL)
 """What puts rows in and does nothing else."""
+READING = {"default_transaction_read_only": "on"}
+WRITING = {"default_transaction_read_only": "off", "enable_seqscan": "off", "jit": "off"}
+"""A plan is kept until the server has counted a table anew, a minute or more: one that was made while there was little
+in it walks through the whole of what has come since. Where there is no other way than to walk, none is compiled."""
 MIGRATION_LOCK = 20180820
 """Any number that no other user of the database takes: the kick-off's date."""
 
@@ -163,7 +167,7 @@ class PostgresEngine:
         }
 
     async def _connect(self, *, read_only: bool = False) -> Pipeline:
-        settings = {**self._settings, "default_transaction_read_only": "on" if read_only else "off"}
+        settings = self._settings | (READING if read_only else WRITING)
         connection = await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
@@ -190,6 +194,7 @@ class PostgresEngine:
 
     async def lock_for_migration(self, transaction: Transaction) -> None:
         await transaction.fetch("SELECT pg_advisory_xact_lock(:lock)", {"lock": MIGRATION_LOCK})
+        await transaction.execute("SET LOCAL enable_seqscan = on")  # here whole tables are changed
 
     async def begin(self) -> Transaction:
         if self._writer is not None and not self._writer.closed:
