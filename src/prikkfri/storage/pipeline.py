@@ -34,25 +34,17 @@ class _Kind(NamedTuple):
     """How values of a type are written."""
 
     oid: int
-    """The server's name of the type; 0: what stands there."""
-    form: pq.Format
+    """The server's name of the type; 0: it looks where the value stands."""
     write: Callable[[Any], Buffer | None]
 
 
-def _text(value: str) -> bytes:
-    octets = value.encode()
-    if b"\0" in octets:  # libpq would end it there
-        raise psycopg.DataError("a text with a NUL cannot be stored")
-    return octets
-
-
 _KINDS: dict[type, _Kind] = {
-    str: _Kind(0, pq.Format.TEXT, _text),
-    bool: _Kind(16, pq.Format.BINARY, struct.Struct("!?").pack),
-    int: _Kind(20, pq.Format.BINARY, struct.Struct("!q").pack),
-    float: _Kind(701, pq.Format.BINARY, struct.Struct("!d").pack),
-    bytes: _Kind(17, pq.Format.BINARY, bytes),
-    NoneType: _Kind(0, pq.Format.TEXT, lambda _: None),
+    str: _Kind(25, str.encode),
+    bool: _Kind(16, struct.Struct("!?").pack),
+    int: _Kind(20, struct.Struct("!q").pack),
+    float: _Kind(701, struct.Struct("!d").pack),
+    bytes: _Kind(17, bytes),
+    NoneType: _Kind(0, lambda _: None),
 }
 
 
@@ -73,7 +65,7 @@ class _Statement:
         self.sql = key[0].encode()
         kinds = [_kind(of) for of in key[1]]
         self.oids = [kind.oid for kind in kinds]
-        self.forms = [kind.form for kind in kinds]
+        self.forms = [pq.Format.BINARY] * len(kinds)
         self.writes = [kind.write for kind in kinds]
         self.has_plan = key[0].startswith(_PREPARED)
         self.name = b""
@@ -170,7 +162,6 @@ class Pipeline:
             await self.wait()
         except psycopg.Error:
             await self.close()  # the server undoes what it never committed
-        self.rest()
 
     def rows(self, answer: PGresult) -> list[Row]:
         self._loaded.set_pgresult(answer)
@@ -180,16 +171,9 @@ class Pipeline:
         self._loaded.set_pgresult(answer)
         return self._loaded.load_row(0, tuple) if answer.ntuples else None
 
-    def rest(self) -> None:
-        """Nobody waits for a while."""
-        if self._watched is not None:
-            self._loop.remove_reader(self._watched)
-            self._loop.remove_writer(self._watched)
-            self._watched = None
-
     async def close(self) -> None:
         """Ends the connection, and on the server what is under way over it."""
-        self.rest()
+        self._stop_listening()
         if self._line.transaction_status == pq.TransactionStatus.ACTIVE:
             with suppress(psycopg.Error):
                 await self._connection.cancel_safe(timeout=CANCEL_SECONDS_MAX)
@@ -217,7 +201,7 @@ class Pipeline:
 
     def _read(self) -> None:
         if not self._waiting:
-            self.rest()  # what comes unasked, its end say, is told to whoever waits next
+            self._stop_listening()  # what comes unasked, its end say, is told to whoever waits next
             return
         lost: psycopg.OperationalError | None = None
         try:
@@ -240,9 +224,15 @@ class Pipeline:
         if lost is not None:
             self._lose(lost)
 
+    def _stop_listening(self) -> None:
+        if self._watched is not None:
+            self._loop.remove_reader(self._watched)
+            self._loop.remove_writer(self._watched)
+            self._watched = None
+
     def _lose(self, error: psycopg.OperationalError) -> None:
         """Whoever waits is told why: what the server said last, if it did."""
-        self.rest()
+        self._stop_listening()
         # libpq answers in the server's stead when it has heard nothing more; that has no SQLSTATE.
         said = [each for each in self._answers if each.error_field(pq.DiagnosticField.SQLSTATE)]
         why = psycopg.errors.error_from_result(said[0]) if said else error

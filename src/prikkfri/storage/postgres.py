@@ -223,7 +223,6 @@ class PostgresEngine:
             return
         if answers[-1].command_status != b"COMMIT":  # after an error that a work kept to itself
             raise psycopg.errors.InFailedSqlTransaction("the transaction had failed, and was undone")
-        self._writer.rest()
 
     async def _was_committed(self, transaction_id: str, lost: psycopg.OperationalError) -> bool:
         """What became of a transaction whose COMMIT was not answered. Raises `InDoubt` when the server does not say."""
@@ -304,7 +303,6 @@ class PostgresEngine:
         if self._closed or not reader.at_rest:
             await reader.close()  # what was broken off in the middle would hold its moment for whoever reads next
         elif not reader.closed:
-            reader.rest()
             self._idle.append(reader)
 
     async def between_groups(self) -> None:
