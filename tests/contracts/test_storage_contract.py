@@ -1,6 +1,7 @@
 """What every engine keeps to."""
 
 import asyncio
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 import apsw
@@ -123,6 +124,65 @@ async def test_a_bad_write_takes_no_neighbour_down(table: Database) -> None:
     )
     assert await ids(table) == list(range(7))
     assert [isinstance(r, StorageError) for r in results] == [False] * 7 + [True] * 3
+
+
+async def test_what_one_of_many_is_refused_for_is_its_work_s_alone(table: Database) -> None:
+    """Also where it comes out of a later statement, or of none: nothing of it is kept, and its neighbours are."""
+    sql = "INSERT INTO thing (id, name) VALUES (:id, :name)"
+
+    async def work(transaction: Transaction, ids: list[int], reads_on: bool) -> int:
+        await transaction.execute_many(sql, [{"id": id, "name": "a"} for id in ids])
+        return len(await transaction.fetch("SELECT id FROM thing")) if reads_on else 0
+
+    await table.write(lambda t: insert(t, 1))
+    given = [[2, 3], [4, 1], [5], [1], [6, 7, 8, 1, 9], [10, 11, 12]]
+    works = [table.write(lambda t, ids=ids, n=n: work(t, ids, n % 2 == 0)) for ids in given for n in (0, 100)]  # type: ignore[misc]
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for ids_given, (first, second) in zip(given, zip(results[::2], results[1::2], strict=True), strict=True):
+        refused = [StorageError, StorageError] if 1 in ids_given else [int, StorageError]
+        assert [isinstance(each, of) for each, of in zip((first, second), refused, strict=True)] == [True, True]
+    assert await ids(table) == [1, 2, 3, 5, 10, 11, 12]
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
+async def test_values_come_back_as_they_are(database: Database) -> None:
+    values = [
+        ("", b"", 0, 0.0),
+        ("\u00e5 \\ ' \" $1 :id %s \U0001f600", bytes(range(256)), 2**63 - 1, 1e308),
+        ("null", b"\\x00", -(2**63), -1e-308),
+        (Colour.RED, b"NULL", Size.LARGE, float("inf")),
+        (None, None, None, None),
+        ("{a,b}", None, 1, 7),
+    ]
+    names = ("word", "octets", "number", "part")
+    made = database.engine.ddl(
+        "CREATE TABLE kept (at BIGINT, word TEXT, octets {blob}, number BIGINT, part DOUBLE PRECISION)"
+    )
+    sql = "INSERT INTO kept (at, word, octets, number, part) VALUES (:at, :word, :octets, :number, :part)"
+    rows: list[dict[str, object]] = [
+        {"at": at, **dict(zip(names, each, strict=True))} for at, each in enumerate(values * 7)
+    ]
+
+    async def put(transaction: Transaction) -> None:
+        await transaction.execute(made)
+        await transaction.execute_many(sql, rows[:-2])
+        for row in rows[-2:]:
+            await transaction.execute(sql, row)
+
+    await database.write(put)
+    found = await database.read(lambda q: q.fetch("SELECT word, octets, number, part FROM kept ORDER BY at"))
+    assert found == values * 7
+    for name, value in zip(names, values[1], strict=True):
+        same = await database.read(lambda q: q.fetch(f"SELECT at FROM kept WHERE {name} = :value", {"value": value}))  # noqa: B023
+        assert len(same) == 7
+    assert {type(value) for row in found for value in row} == {str, bytes, int, float, type(None)}
 
 
 async def test_what_a_work_raises_undoes_it_and_comes_out(table: Database) -> None:

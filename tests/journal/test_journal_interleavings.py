@@ -187,10 +187,12 @@ async def test_this_judge_sees_what_a_serial_column_loses(trial: Trial) -> None:
             database.on_commit(trial.late if number else until_read_past)
 
             async def append(*outcomes: Outcome, database: Database = database) -> None:
-                rows = [{"promise": o.promise} for o in outcomes]
-                await database.write(
-                    lambda t: t.execute_many("INSERT INTO serial_journal (promise) VALUES (:promise)", rows)
-                )
+                async def work(transaction: Transaction) -> None:
+                    for each in outcomes:  # each has its number before anybody waits
+                        sql = "INSERT INTO serial_journal (promise) VALUES (:promise)"
+                        await transaction.execute(sql, {"promise": each.promise})
+
+                await database.write(work)
 
             writers.append(append)
 

@@ -90,6 +90,8 @@ class Plant:
     """What the judge says of it."""
     faults: tuple[str, ...] = ()
     table: tuple[tuple[str, Any], ...] = ()
+    first: int = 1
+    """The world that is drawn first: what shows in few worlds would have to be looked for long."""
 
     @property
     def drawn(self) -> dict[str, Any]:
@@ -189,10 +191,11 @@ PLANTS = (
     Plant(
         "a claim without its epoch", "journal/writing.py", " AND epoch = :epoch", "", "torn", ("second-owner",),
         (
-            *LATE, ("messages", 600), ("faults", (4, 6)),
+            *LATE, ("messages", 600), ("faults", (10, 14)), ("phones", (1, 2)),
             ("accounts", (4, 5)), ("narrow", 0.0), ("windows", (400,)), ("long", 0.9), ("by_http", 0.5),
             ("undeliverable", 0.2), ("per_second", (40, 80)),
         ),
+        first=401,
     ),
     Plant(
         "a restored snapshot that nobody notices", "sms/restored.py", "    if mark.commits <= found.commits:\n",
@@ -232,5 +235,5 @@ def test_the_judge_notices(plant: Plant, tmp_path: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.count(plant.ours) == 1, f"{plant.file} is another by now: {plant.ours!r}"
     file.write_text(text.replace(plant.ours, plant.theirs), encoding="utf-8")
-    _, messages, findings = elsewhere(1, 6_000, plant.drawn, source=copy)
+    _, messages, findings = elsewhere(plant.first, 6_000, plant.drawn, source=copy)
     assert any(plant.told in each for each in findings), f"{messages} messages: {findings}"

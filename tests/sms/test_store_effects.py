@@ -592,7 +592,7 @@ async def test_receipts_are_claimed_for_their_account_when_they_are_due(database
         for row in rows
         if is_due(row)
     ]
-    assert sorted(found.result) == sorted(wanted)
+    assert sorted(found.result, key=lambda each: each.id) == sorted(wanted, key=lambda each: each.id)
     assert [each.ended_at for each in found.result] == sorted(each.ended_at for each in wanted)
 
 

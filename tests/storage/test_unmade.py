@@ -9,7 +9,7 @@ from prikkfri.clock import ManualClock
 from prikkfri.errors import StorageUnavailable, StorageUnmade
 from prikkfri.journal import Outcome, open_journal
 from prikkfri.journal.others import OthersArea
-from prikkfri.storage import Location, open_database, open_reader
+from prikkfri.storage import Database, Location, open_database, open_reader
 from prikkfri.storage.opening import open_unmigrated
 
 
@@ -17,7 +17,13 @@ async def test_a_reader_of_an_area_that_is_not_made_finds_nothing_until_it_is(
     location: Location, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "prikkfri.journal")
-    area = OthersArea(lambda: open_reader(location, "signin"), clock)
+    opened: list[Database] = []
+
+    def open_it() -> Database:
+        opened.append(open_reader(location, "signin"))
+        return opened[-1]
+
+    area = OthersArea(open_it, clock)
     for _ in range(2):
         assert await area.page("signin", 0) is None
     [said] = [record.getMessage() for record in caplog.records]
@@ -30,6 +36,7 @@ async def test_a_reader_of_an_area_that_is_not_made_finds_nothing_until_it_is(
     assert [record.getMessage() for record in caplog.records][1:] == [
         "what another role makes is there now: nothing is waited for any more"
     ]
+    assert len(opened) == 1, "a server takes milliseconds for a connection, each time that somebody asks"
     await area.close()
     await database.close()
 

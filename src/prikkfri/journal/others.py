@@ -47,11 +47,11 @@ class OthersArea:
             try:
                 found = await work(self._reader)
             except StorageError as error:
-                await self._close()
                 # On a server an area is there to be opened before its role has made it; what was there is lost.
                 if isinstance(error, StorageUnmade) and not self._was_there:
-                    self._say_waiting(error)
+                    self._say_waiting(error)  # over one connection: a server takes milliseconds for another
                     return None
+                await self._close()
                 raise
             if self._waits:
                 log.info("what another role makes is there now: nothing is waited for any more")

@@ -105,16 +105,18 @@ class Journal:
             raise FencedOut(f"another process writes the journal stream {self.stream} now")
         if not outcomes:
             return
-        await transaction.execute(
+        await transaction.execute_many(
             "INSERT INTO journal_batch (stream, position, outcomes, written_at, payload)"
             " VALUES (:stream, :position, :outcomes, :written_at, :payload)",
-            {
-                "stream": self.stream,
-                "position": row[0],
-                "outcomes": len(outcomes),
-                "written_at": self._clock.now(),
-                "payload": encode_batch(outcomes),
-            },
+            [
+                {
+                    "stream": self.stream,
+                    "position": row[0],
+                    "outcomes": len(outcomes),
+                    "written_at": self._clock.now(),
+                    "payload": encode_batch(outcomes),
+                }
+            ],
         )
 
 

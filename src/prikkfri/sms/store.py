@@ -173,11 +173,11 @@ async def mark_sent(tx: Transaction, sent: Sequence[tuple[str, str]], *, now: fl
     """Stores the next hop's own ids: (message id, its id); of two for one message the first."""
     first = [(message, hop, fold(hop)) for message, hop in dict(reversed(sent)).items()]
     for listed, named in named_row_sets(first):
-        await tx.execute(
+        await tx.execute_many(
             f"UPDATE sms_message SET {_TAKE.put}, reason = '', next_hop_id = given.column2,"
             f" next_hop_key = given.column3, sent_at = :now FROM (VALUES {listed}) AS given"
             f" WHERE id = given.column1 AND {_TAKE.where}",
-            {"now": now, **named},
+            [{"now": now, **named}],
         )
 
 

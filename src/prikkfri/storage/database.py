@@ -70,7 +70,13 @@ class Transaction(Queries, Protocol):
         """Runs one statement and returns the number of rows that it changed."""
         ...
 
-    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None: ...
+    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
+        """Runs one statement for each; of how many rows each changed nobody is told.
+
+        They may be under way still when it returns: what one is refused for is then raised by whatever is asked next,
+        or refuses the group.
+        """
+        ...
 
     async def drop_table(self, table: str) -> None:
         """Takes a table away, however large, and holds nobody on the loop up meanwhile."""

@@ -6,15 +6,18 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeVar
 
 import psycopg
 import psycopg.conninfo
+from psycopg.pq.abc import PGresult
 
 from prikkfri.clock import SYSTEM_CLOCK, Clock
 from prikkfri.errors import InDoubt, StorageError, StorageUnavailable, StorageUnmade
 from prikkfri.storage.database import PARAMETER, Parameters, Queries, Row, Snapshot, Transaction, by_place, in_places
 from prikkfri.storage.limits import LIMITS, StorageLimits
+from prikkfri.storage.pipeline import Pipeline
 
 T = TypeVar("T")
 
@@ -27,7 +30,7 @@ async def own_database(url: str) -> AsyncIterator[str]:
     async def tell(sql: str) -> None:
         try:
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                await connection.execute(_numbered(sql))
+                await connection.execute(sql.encode())
         except psycopg.Error as error:
             one_line = " ".join(str(error).split())
             raise StorageUnavailable(
@@ -59,68 +62,80 @@ def reached_at(url: str, host: str, port: int) -> str:
 
 INSERTED_AT_ONCE = 32
 DROP_SECONDS_MAX = 2
-PREPARED_MAX = 500
-"""Statements that a connection keeps prepared: more than there are, so that none is prepared twice."""
+UNREAD_MAX = 64
+"""Statements under way for whose answers nobody has waited."""
 _INSERT = re.compile(r"(INSERT INTO [^()]+\([^()]*\) VALUES )(\([^()]*\))", re.DOTALL)
 """What puts rows in and does nothing else."""
+READING = {"default_transaction_read_only": "on"}
+WRITING = {"default_transaction_read_only": "off", "enable_seqscan": "off", "jit": "off"}
+"""A plan is kept until the server has counted a table anew, a minute or more: one that was made while there was little
+in it walks through the whole of what has come since. Where there is no other way than to walk, none is compiled."""
 MIGRATION_LOCK = 20180820
 """Any number that no other user of the database takes: the kick-off's date."""
 
 
 @lru_cache(maxsize=2_000)
-def _numbered(sql: str) -> Any:
-    """`:name` becomes `$1`, as the server has it: psycopg would look through a long statement anew, each time.
-
-    Typed `Any` because psycopg wants a literal; every statement comes from a store, never from a user.
-    """
+def _numbered(sql: str) -> str:
+    """`:name` becomes `$1`, as the server has it."""
     places = {name: place for place, name in enumerate(dict.fromkeys(PARAMETER.findall(sql)), 1)}
     return PARAMETER.sub(lambda found: f"${places[found[1]]}", sql)
 
 
 @lru_cache(maxsize=256)
+def _insert(sql: str) -> tuple[str, str] | None:
+    """What stands before the values that it puts in, and these; None: it is none of one row."""
+    return (found[1], found[2]) if (found := _INSERT.fullmatch(sql)) else None
+
+
+@lru_cache(maxsize=256)
 def _with_rows(into: str, row: str, count: int) -> str:
-    return into + ", ".join(PARAMETER.sub(rf":\1_{index}", row) for index in range(count))
+    """With so many rows, whose parameters follow each other."""
+    return _numbered(into + ", ".join(PARAMETER.sub(rf":\1_{index}", row) for index in range(count)))
 
 
 class _Connection:
-    def __init__(self, connection: psycopg.AsyncConnection[Row]) -> None:
-        self.connection = connection
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
         self.collected: list[Any] = []
 
     async def execute(self, sql: str, parameters: Parameters | None = None) -> int:
-        cursor = await self.connection.execute(_numbered(sql), in_places(sql, parameters))
-        return cursor.rowcount
+        return (await self._answer(sql, parameters)).command_tuples or 0
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
-        if len(rows) > 1 and (inserts := _INSERT.fullmatch(sql)):
-            await self._insert(inserts[1], inserts[2], rows)
-        elif rows:
-            async with self.connection.cursor() as cursor:
-                await cursor.executemany(_numbered(sql), [by_place(sql)(row) for row in rows])
+        if len(rows) > 1 and (insert := _insert(sql)):
+            await self._insert(*insert, [by_place(sql)(row) for row in rows])
+            return
+        for row in rows:
+            await self._put(_numbered(sql), by_place(sql)(row))
 
-    async def _insert(self, into: str, row: str, rows: Sequence[Parameters]) -> None:
+    async def _insert(self, into: str, row: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Many rows by few statements: each costs more than the rows in it. Their lengths are few, so that each is
         prepared once."""
         start, most = 0, INSERTED_AT_ONCE
         while start < len(rows):
             while most > len(rows) - start:
                 most //= 2
-            some = enumerate(rows[start : start + most])
-            named = {f"{name}_{index}": value for index, each in some for name, value in each.items()}
-            await self.execute(_with_rows(into, row, most), named)
+            await self._put(_with_rows(into, row, most), [*chain.from_iterable(rows[start : start + most])])
             start += most
 
+    async def _put(self, sql: str, values: Sequence[object]) -> None:
+        self.pipeline.put(sql, values)
+        if self.pipeline.unread >= UNREAD_MAX:
+            await self.pipeline.wait()
+
     async def drop_table(self, table: str) -> None:
-        await self.execute(f"SET LOCAL lock_timeout = '{DROP_SECONDS_MAX}s'")  # whoever still reads it holds it up
+        self.pipeline.put(f"SET LOCAL lock_timeout = '{DROP_SECONDS_MAX}s'")  # whoever still reads it holds it up
         await self.execute(f"DROP TABLE {table}")
 
     async def fetch(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
-        cursor = await self.connection.execute(_numbered(sql), in_places(sql, parameters))
-        return await cursor.fetchall()
+        return self.pipeline.rows(await self._answer(sql, parameters))
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
-        cursor = await self.connection.execute(_numbered(sql), in_places(sql, parameters))
-        return await cursor.fetchone()
+        return self.pipeline.first_row(await self._answer(sql, parameters))
+
+    async def _answer(self, sql: str, parameters: Parameters | None) -> PGresult:
+        self.pipeline.put(_numbered(sql), in_places(sql, parameters) or ())
+        return (await self.pipeline.wait())[-1]
 
 
 class _Snapshot(_Connection):
@@ -133,8 +148,10 @@ class PostgresEngine:
         self._area = area
         self._clock = clock
         self._limits = limits
-        self._writer: psycopg.AsyncConnection[Row] | None = None
-        self._idle: list[psycopg.AsyncConnection[Row]] = []
+        self._writer: Pipeline | None = None
+        self._transaction_id = ""
+        """The server's name of the transaction that was begun last."""
+        self._idle: list[Pipeline] = []
         """Connections for reading that nobody reads over."""
         self._reading = asyncio.Semaphore(limits.readers_max)
         self._in_use = 0
@@ -143,13 +160,14 @@ class PostgresEngine:
         self._closed = False
         self._settings = {
             "search_path": area,
+            "client_encoding": "UTF8",
             "client_min_messages": "warning",
             "synchronous_commit": "on",
             "idle_in_transaction_session_timeout": f"{limits.idle_in_transaction_seconds_max}s",
         }
 
-    async def _connect(self, *, read_only: bool = False) -> psycopg.AsyncConnection[Row]:
-        settings = {**self._settings, "default_transaction_read_only": "on" if read_only else "off"}
+    async def _connect(self, *, read_only: bool = False) -> Pipeline:
+        settings = self._settings | (READING if read_only else WRITING)
         connection = await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
@@ -162,9 +180,7 @@ class PostgresEngine:
             keepalives_count=3,
             tcp_user_timeout=30_000,
         )
-        connection.prepared_max = PREPARED_MAX
-        connection.cursor_factory = psycopg.AsyncRawCursor
-        return connection
+        return Pipeline(connection)
 
     def ddl(self, statement: str) -> str:
         return statement.replace("{blob}", "BYTEA")
@@ -178,37 +194,47 @@ class PostgresEngine:
 
     async def lock_for_migration(self, transaction: Transaction) -> None:
         await transaction.fetch("SELECT pg_advisory_xact_lock(:lock)", {"lock": MIGRATION_LOCK})
+        await transaction.execute("SET LOCAL enable_seqscan = on")  # here whole tables are changed
 
     async def begin(self) -> Transaction:
         if self._writer is not None and not self._writer.closed:
             try:
-                await self._writer.execute("BEGIN")
-                return _Connection(self._writer)
+                return await self._begin(self._writer)
             except psycopg.Error:
                 await self._writer.close()  # the server was restarted, say: nothing had begun, so nothing is lost
         self._writer = await self._connect()
-        await self._writer.execute("BEGIN")
-        return _Connection(self._writer)
+        return await self._begin(self._writer)
+
+    async def _begin(self, writer: Pipeline) -> Transaction:
+        writer.put("BEGIN")
+        writer.put("SELECT pg_current_xact_id()::text")
+        (self._transaction_id,) = writer.first_row((await writer.wait())[-1]) or ("",)
+        return _Connection(writer)
 
     async def commit(self) -> None:
         assert self._writer is not None
-        cursor = await self._writer.execute("SELECT pg_current_xact_id_if_assigned()::text")
-        (transaction_id,) = await cursor.fetchone() or (None,)
+        self._writer.put("COMMIT")
         try:
-            await self._writer.execute("COMMIT")
+            answers = await self._writer.wait()
         except psycopg.OperationalError as error:
             await self._writer.close()
-            if transaction_id is None or not await self._was_committed(transaction_id, error):
+            if not await self._was_committed(self._transaction_id, error):
                 raise
+            return
+        if answers[-1].command_status != b"COMMIT":  # after an error that a work kept to itself
+            raise psycopg.errors.InFailedSqlTransaction("the transaction had failed, and was undone")
 
     async def _was_committed(self, transaction_id: str, lost: psycopg.OperationalError) -> bool:
         """What became of a transaction whose COMMIT was not answered. Raises `InDoubt` when the server does not say."""
         deadline = self._clock.monotonic() + self._limits.in_doubt_seconds_max
         while self._clock.monotonic() < deadline:
             try:
-                async with await self._connect() as connection:
-                    cursor = await connection.execute("SELECT pg_xact_status($1::xid8)", (transaction_id,))
-                    (status,) = await cursor.fetchone() or (None,)
+                asking = await self._connect()
+                try:
+                    asking.put("SELECT pg_xact_status($1::xid8)", (transaction_id,))
+                    (status,) = asking.first_row((await asking.wait())[-1]) or (None,)
+                finally:
+                    await asking.close()
             except psycopg.OperationalError:
                 status = "unreachable"
             if status in ("committed", "aborted"):
@@ -217,12 +243,8 @@ class PostgresEngine:
         raise InDoubt(f"PostgreSQL, {self._area}: lost while committing: {str(lost).strip()}")
 
     async def rollback(self) -> None:
-        if self._writer is None or self._writer.closed:
-            return
-        try:
-            await self._writer.execute("ROLLBACK")
-        except psycopg.Error:
-            await self._writer.close()  # the server undoes what it never committed
+        if self._writer is not None and not self._writer.closed:
+            await self._writer.rollback()
 
     async def read(self, work: Callable[[Queries], Awaitable[T]]) -> T:
         async with self._reading:
@@ -240,16 +262,18 @@ class PostgresEngine:
     async def snapshot(self, work: Callable[[Snapshot], Awaitable[T]]) -> T:
         async def at_one_moment(queries: Queries) -> T:
             assert isinstance(queries, _Connection)
-            await queries.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            queries.pipeline.put("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             try:
-                return await work(_Snapshot(queries.connection))
-            finally:
-                if not queries.connection.closed:
-                    await queries.execute("ROLLBACK")
+                found = await work(_Snapshot(queries.pipeline))
+            except Exception:
+                await queries.pipeline.rollback()
+                raise
+            await queries.pipeline.rollback()
+            return found
 
         return await self.read(at_one_moment)
 
-    async def _reader(self) -> tuple[psycopg.AsyncConnection[Row], bool]:
+    async def _reader(self) -> tuple[Pipeline, bool]:
         """One for reading, and whether it is a new one; where the server gives no more, the next that is given back."""
         while True:
             while self._idle:
@@ -274,9 +298,9 @@ class PostgresEngine:
                     await self._given_back.wait()
         return bool(self._idle)
 
-    async def _give_back(self, reader: psycopg.AsyncConnection[Row]) -> None:
+    async def _give_back(self, reader: Pipeline) -> None:
         self._given_back.set()
-        if self._closed or reader.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        if self._closed or not reader.at_rest:
             await reader.close()  # what was broken off in the middle would hold its moment for whoever reads next
         elif not reader.closed:
             self._idle.append(reader)

@@ -5,13 +5,11 @@ a fault or in memory, shows. Section numbers are those of the SMPP 3.4 specifica
 """
 
 import re
-import struct
 from typing import NamedTuple
 
 import msgspec
 
-_HEADER = struct.Struct(">IIII")
-_PARAMETER = struct.Struct(">HH")
+_HEADER_OCTETS = 16
 _FIELDS = re.compile(
     rb"([^\0]*)\0"  # service_type
     rb"(..)([^\0]*)\0"  # type of number and numbering plan, source
@@ -65,19 +63,19 @@ class Text(NamedTuple):
 
 def read(pdu: bytes) -> DecodedPdu | None:
     """None: it is no whole PDU of that kind, and nothing else."""
-    found = _FIELDS.match(pdu, _HEADER.size)
+    found = _FIELDS.match(pdu, _HEADER_OCTETS)
     if found is None:
         return None
-    length, command, status, sequence = _HEADER.unpack_from(pdu)
+    number = int.from_bytes
     service_type, source_kind, source, destination_kind, destination, kind, schedule, validity, tail = found.groups()
     registered, replaces, coding, default_id, octets = tail
     start = found.end()
     end = start + octets
     parameters = _parameters(pdu, end)
-    if length != len(pdu) or parameters is None:
+    if number(pdu[:4]) != len(pdu) or parameters is None:
         return None
     return DecodedPdu(
-        command, status, sequence, service_type, (source_kind[0], source_kind[1]), source,
+        number(pdu[4:8]), number(pdu[8:12]), number(pdu[12:16]), service_type, (source_kind[0], source_kind[1]), source,
         (destination_kind[0], destination_kind[1]), destination, kind[0], kind[1], kind[2], schedule, validity,
         registered, replaces, coding, default_id, pdu[start:end], parameters,
     )  # fmt: skip
@@ -86,10 +84,9 @@ def read(pdu: bytes) -> DecodedPdu | None:
 def _parameters(octets: bytes, at: int) -> tuple[tuple[int, bytes], ...] | None:
     """None: they, or what is before them, do not end with the PDU."""
     found, last = [], len(octets)
-    while at + _PARAMETER.size <= last:
-        tag, length = _PARAMETER.unpack_from(octets, at)
-        start = at + _PARAMETER.size
-        at = start + length
+    while at + 4 <= last:
+        start = at + 4
+        tag, at = int.from_bytes(octets[at : at + 2]), start + int.from_bytes(octets[at + 2 : start])
         found.append((tag, octets[start:at]))
     return tuple(found) if at == last else None
 

@@ -225,12 +225,13 @@ class Dispatch:
         parameters, encode = connection.session.takes_parameters, self._shared.wire.encode
         outgoing: list[tuple[DueReceipt, delivery.OutgoingPdu]] = []
         kept_back: list[tuple[DueReceipt, str]] = []
-        for receipt in receipts[: connection.session.window_room]:
+        room = max(connection.session.window_room, 0)
+        for receipt in receipts[:room]:
             try:
                 outgoing.append((receipt, delivery.receipt_body(receipt, parameters=parameters, encode=encode)))
             except delivery.Misdirected as error:
                 kept_back.append((receipt, str(error)))
-        left = [receipt.id for receipt in receipts[connection.session.window_room :]]
+        left = [receipt.id for receipt in receipts[room:]]
         differing = self._ask(connection, Command.DELIVER_SM, outgoing)
         if differing is None:
             left = [receipt.id for receipt, _ in outgoing] + left
@@ -292,7 +293,7 @@ class Dispatch:
         shared.pairs[party].leave([message for message in aside.messages if message.id not in left])
 
     def _look_through(
-        self, queue: Iterable[Message], party: Party, room: int, aside: "SetAside"
+        self, queue: Iterable[Message], party: Party, room: int, aside: SetAside
     ) -> tuple[list[Message], list[Message]]:
         """Of a queue those that were looked at, and those of them, `room` at most, that are to be written."""
         seen: list[Message] = []
@@ -317,7 +318,7 @@ class Dispatch:
         return seen, taken
 
     def _bodies(
-        self, connection: Connection, party: Party, messages: Sequence[Message], aside: "SetAside"
+        self, connection: Connection, party: Party, messages: Sequence[Message], aside: SetAside
     ) -> list[tuple[Message, delivery.OutgoingPdu]]:
         """What is to be written of these, but for what may not be."""
         shared, parameters = self._shared, connection.session.takes_parameters

@@ -231,13 +231,13 @@ async def habits(queries: Queries) -> dict[str, Habit]:
 
 
 async def put_habit(tx: Transaction, link: str, habit: Habit) -> None:
-    await tx.execute(
+    await tx.execute_many(
         "INSERT INTO sms_link_habit (link, same, decimals, hexadecimals, missed)"
         " VALUES (:link, :same, :decimal, :hexadecimal, :missed) ON CONFLICT (link) DO UPDATE SET"
         " same = excluded.same, decimals = excluded.decimals, hexadecimals = excluded.hexadecimals,"
         " missed = excluded.missed",
-        {"link": link, "same": habit.same, "decimal": habit.decimal, "hexadecimal": habit.hexadecimal,
-         "missed": habit.missed},
+        [{"link": link, "same": habit.same, "decimal": habit.decimal, "hexadecimal": habit.hexadecimal,
+          "missed": habit.missed}],
     )  # fmt: skip
 
 
@@ -263,15 +263,15 @@ async def claim_receipts(tx: Transaction, origin: str, *, limit: int, now: float
 
 async def mark_receipts_delivered(tx: Transaction, ids: Sequence[str], *, now: float) -> None:
     for listed, named in named_sets(ids):
-        await tx.execute(
+        await tx.execute_many(
             f"UPDATE sms_message SET {_GIVE.put}, receipt_at = :now WHERE id IN ({listed}) AND {_GIVE.where}",
-            {**named, "now": now},
+            [{**named, "now": now}],
         )
 
 
 async def put_off_receipts(tx: Transaction, ids: Sequence[str], *, due_at: float) -> None:
     for listed, named in named_sets(ids):
-        await tx.execute(
+        await tx.execute_many(
             f"UPDATE sms_message SET {_PUT_OFF.put}, receipt_at = :due_at WHERE id IN ({listed}) AND {_PUT_OFF.where}",
-            {**named, "due_at": due_at},
+            [{**named, "due_at": due_at}],
         )
