@@ -131,12 +131,15 @@ async def test_a_text_that_the_server_cannot_hold_is_refused_whole(table: Databa
 async def test_a_writer_s_plan_made_while_there_was_little_does_not_walk_through_what_has_come_since(
     table: Database,
 ) -> None:
-    change = "UPDATE thing SET name = :name WHERE id = :id AND name <> ''"
-
     async def work(transaction: Transaction) -> list[str]:
-        await put_in(transaction, 1, 2, 3)
-        rows = await transaction.fetch(f"EXPLAIN {change}", {"name": "b", "id": 2})
-        return [str(row[0]) for row in rows]
+        await transaction.execute("CREATE INDEX thing_open ON thing (name) WHERE name = 'open'")
+        await put_in(transaction, *range(20))
+        given = ", ".join(f"({id}, 'b')" for id in range(64))
+        changes = [
+            f"UPDATE thing SET name = column2 FROM (VALUES {given}) AS given WHERE id = column1",
+            "UPDATE thing SET name = 'gone' WHERE id IN (1, 2, 3, 4, 5, 6, 7, 8) AND name = 'open'",
+        ]
+        return [str(row[0]) for change in changes for row in await transaction.fetch(f"EXPLAIN {change}")]
 
-    plan = "\n".join(await table.write(work))
-    assert "thing_pkey" in plan and "Seq Scan" not in plan
+    plans = "\n".join(await table.write(work))
+    assert plans.count("Index Scan") == 2 and "Seq Scan" not in plans and "Bitmap" not in plans

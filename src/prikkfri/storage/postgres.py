@@ -67,9 +67,16 @@ UNREAD_MAX = 64
 _INSERT = re.compile(r"(INSERT INTO [^()]+\([^()]*\) VALUES )(\([^()]*\))", re.DOTALL)
 """What puts rows in and does nothing else."""
 READING = {"default_transaction_read_only": "on"}
-WRITING = {"default_transaction_read_only": "off", "enable_seqscan": "off", "jit": "off"}
+WRITING = {
+    "default_transaction_read_only": "off",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+}
 """A plan is kept until the server has counted a table anew, a minute or more: one that was made while there was little
-in it walks through the whole of what has come since. Where there is no other way than to walk, none is compiled."""
+in it walks through the whole of what has come since. And of an index of what is open few entries live: by a bitmap all
+that have gone since the last vacuum are looked at again each time, else each once. Where there is no other way than
+these, none is compiled."""
 MIGRATION_LOCK = 20180820
 """Any number that no other user of the database takes: the kick-off's date."""
 
