@@ -13,10 +13,9 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from prikkfri.config import Account, Link, Sms
 from prikkfri.protocols.smpp.pdu import Bind, BindResponse, Command, ShortMessage, Status
@@ -29,6 +28,7 @@ from prikkfri.sms.reading_back import difference
 from prikkfri.sms.routing import Party, Routes
 from prikkfri.sms.sealing import Sealer
 from prikkfri.sms.submission import Rules, TokenBucket
+from prikkfri.storage.sets import in_parts
 
 SIZES = (1, 4, 16, 50)
 ROUNDS = 7
@@ -36,11 +36,6 @@ PASSWORD = "only-here"
 LINK = Link(name="nord", partner="Nord", host="h", port=1, system_id="p", password=PASSWORD, prefixes=("",))
 SETTINGS = Sms(links=(LINK,), accounts=(Account(system_id="shop", password=PASSWORD),), region="NO")
 NORD = Party("link", "nord")
-T = TypeVar("T")
-
-
-def in_batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def cpu_us(work: Callable[[], object], messages: int) -> float:
@@ -61,7 +56,7 @@ class Centre:
 
     def take_on(self, submitted: Sequence[ShortMessage], size: int) -> list[Message]:
         stored: list[Message] = []
-        for some in in_batches(submitted, size):
+        for some in in_parts(submitted, size):
             intake = BatchResult(TokenBucket(1e9, self.batch.now - 1.0))
             hand_in(intake, some, self.batch)
             stored += intake.messages
@@ -69,7 +64,7 @@ class Centre:
 
     def write(self, messages: Sequence[Message], size: int) -> None:
         session = bound(len(messages))
-        for some in in_batches(messages, size):
+        for some in in_parts(messages, size):
             pdus = [delivery.wire_body(each, self.sealer, NORD, now=self.batch.now) for each in some]
             looked = session.ask_all(
                 Command.SUBMIT_SM,

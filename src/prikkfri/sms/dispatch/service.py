@@ -33,8 +33,6 @@ T = TypeVar("T", Message, DueReceipt)
 class SetAside:
     """What stood in a queue and is not written."""
 
-    messages: list[Message] = field(default_factory=list)
-    """All of it, in its order."""
     back: list[Message] = field(default_factory=list)
     """What is to wait again."""
     elsewhere: list[tuple[Message, Party | None]] = field(default_factory=list)
@@ -42,10 +40,9 @@ class SetAside:
     misdirected: list[tuple[Message, str]] = field(default_factory=list)
     """With why it may not be written."""
 
-    def close(self, seen: Iterable[Message]) -> None:
-        """`seen`: what was looked at, in its order; what of it is not written has been told by now."""
-        ids = {each.id for each in self.back} | {each.id for each, _ in (*self.elsewhere, *self.misdirected)}
-        self.messages += [message for message in seen if message.id in ids]
+    @property
+    def ids(self) -> set[str]:
+        return {each.id for each in self.back} | {each.id for each, _ in (*self.elsewhere, *self.misdirected)}
 
 
 class Dispatch:
@@ -249,7 +246,7 @@ class Dispatch:
     async def _write(self, connection: Connection, party: Party) -> None:
         """Writes what stands in the connection's queue, as far as its window has room."""
         shared, session, queue = self._shared, connection.session, self._shared.pairs[party].queue(connection)
-        aside = SetAside()
+        aside, looked_at = SetAside(), list[Message]()
         while queue and connection.writable and session.window_room > 0 and not shared.bound.leaving:
             seen, taken = self._look_through(queue, party, session.window_room, aside)
             if not seen:
@@ -258,18 +255,18 @@ class Dispatch:
             differing = self._ask(connection, _command(party), outgoing)
             for _ in seen:
                 queue.popleft()
+            looked_at += seen
             if differing is None:
                 queue.extendleft(message for message, _ in reversed(outgoing))
-                aside.close(seen)
                 break
             aside.misdirected += differing
-            aside.close(seen)
         connection.flush()
         for message, why in aside.misdirected:
             if message.id not in self._unsound:
                 log.critical("message %s is in quarantine: %s", message.id, why)
                 self._unsound[message.id] = why
-        left = {message.id for message in aside.messages}
+        left = aside.ids
+        unwritten = [message for message in looked_at if message.id in left]
         try:
             if aside.misdirected:
                 await self._quarantine_messages([(message.id, why) for message, why in aside.misdirected])
@@ -288,9 +285,9 @@ class Dispatch:
         except StorageError as error:
             # They keep their places. Given up, the connection would put all in doubt that it has not been answered.
             log.error("%s: cannot put aside what is not to be sent: %s", party, error)
-            queue.extendleft(message for message in reversed(aside.messages) if message.id in left)
+            queue.extendleft(message for message in reversed(unwritten) if message.id in left)
             await shared.clock.sleep(shared.timing.storage_pause_seconds)
-        shared.pairs[party].leave([message for message in aside.messages if message.id not in left])
+        shared.pairs[party].leave([message for message in unwritten if message.id not in left])
 
     def _look_through(
         self, queue: Iterable[Message], party: Party, room: int, aside: SetAside
